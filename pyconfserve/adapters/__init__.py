@@ -1,0 +1,1 @@
+"""One module a foreign library: importing the module is what asks for the library."""

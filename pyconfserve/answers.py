@@ -1,0 +1,142 @@
+"""Rendered answers: bytes with a strong ETag, kept while the stamp of what they were
+made from holds.
+
+An answer that is still valid costs a look at its stamp: nothing is parsed, rendered or
+awaited for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from .backend import StampedBackend
+from .environment.overlay import Lookup
+from .environment.rendering import V2_JSON, render
+from .http.messages import Response
+from .server import ConfigServer
+
+__all__ = ["LARGEST_CACHE", "Answer", "Answers"]
+
+LARGEST_CACHE = 64 * 1024 * 1024  # bytes: ten thousand answers of 6 KB
+_OVERHEAD = (
+    1024  # bytes that an answer takes beside its body: headers, key, record of files
+)
+
+Key = tuple[str, tuple[str, ...], str | None, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer ready to send, whole or as 304, and what it depends on (`Found.seen`,
+    `Found.stamp`).
+    """
+
+    etag: str
+    response: Response
+    not_modified: Response
+    seen: Hashable
+    stamp: Hashable
+
+
+class Answers:
+    """The answers of one server, those asked for last, at most *limit* bytes."""
+
+    def __init__(self, server: ConfigServer, limit: int = LARGEST_CACHE) -> None:
+        self._server = server
+        self._limit = limit
+        self._size = 0
+        self._kept: OrderedDict[Key, Answer] = OrderedDict()
+        self._flights: dict[tuple[Key, int], asyncio.Task[Answer | None]] = {}
+        backend = server.backend
+        self._stamp = backend.stamp if isinstance(backend, StampedBackend) else None
+
+    def ready(self, key: Key) -> Answer | None:
+        """The answer kept under *key* if it is still valid; never waits."""
+        answer = self._kept.get(key)
+        if answer is None or self._stamp is None:
+            return None
+        if self._stamp(answer.seen) != answer.stamp:
+            self._drop(key)
+            return None
+        self._kept.move_to_end(key)
+        return answer
+
+    async def get(self, lookup: Lookup, media_type: str) -> Answer | None:
+        """The answer to *lookup*, None for 404; many who ask for it at once share one
+        making of it.
+        """
+        key = answer_key(lookup, media_type)
+        answer = self.ready(key)
+        if answer is not None:
+            return answer
+        # Whoever asks after a save must not join a making that began before it.
+        flight_key = (key, self._server.saves)
+        flight = self._flights.get(flight_key)
+        if flight is None:
+            flight = asyncio.ensure_future(self._make(key, lookup, media_type))
+            self._flights[flight_key] = flight
+            flight.add_done_callback(lambda done: self._landed(flight_key, done))
+        return await asyncio.shield(flight)
+
+    def _landed(
+        self, flight_key: tuple[Key, int], flight: asyncio.Task[Answer | None]
+    ) -> None:
+        del self._flights[flight_key]
+        if not flight.cancelled():
+            flight.exception()  # taken note of, even when all who waited have left
+
+    async def _make(self, key: Key, lookup: Lookup, media_type: str) -> Answer | None:
+        environment, found = await self._server.environment(lookup)
+        # Whoever accepts V2 is Spring: it asks for `default` first and dies on 404.
+        accepts_empty = self._server.accepts_empty(
+            True if media_type == V2_JSON else None
+        )
+        if not environment.sources and not accepts_empty:
+            return None
+        answer = _answer(
+            render(environment, media_type), media_type, found.seen, found.stamp
+        )
+        if found.seen is not None:
+            self._keep(key, answer)
+        return answer
+
+    def _keep(self, key: Key, answer: Answer) -> None:
+        self._drop(key)
+        self._kept[key] = answer
+        self._size += len(answer.response.body) + _OVERHEAD
+        while self._size > self._limit:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, key: Key) -> None:
+        answer = self._kept.pop(key, None)
+        if answer is not None:
+            self._size -= len(answer.response.body) + _OVERHEAD
+
+
+def answer_key(lookup: Lookup, media_type: str) -> Key:
+    """What tells the answers of one server apart."""
+    return (lookup.name, lookup.profiles, lookup.label, media_type)
+
+
+def _answer(body: bytes, media_type: str, seen: Hashable, stamp: Hashable) -> Answer:
+    etag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
+    about = (
+        (
+            "Cache-Control",
+            "no-store",
+        ),  # by anyone but the client that asked: values may be secrets
+        ("ETag", etag),
+        ("Vary", "Accept"),
+        ("X-Content-Type-Options", "nosniff"),
+    )
+    return Answer(
+        etag=etag,
+        response=Response(200, (("Content-Type", media_type), *about), body),
+        not_modified=Response(304, about),
+        seen=seen,
+        stamp=stamp,
+    )

@@ -1,0 +1,137 @@
+"""Settings to a backend to a server: the one place that knows which name is which
+class.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from .backend import ConfigBackend, InMemoryConfigBackend
+from .errors import SettingsError
+from .filesystem import FilesystemConfigBackend
+from .server import ConfigServer
+from .settings import PREFIX, Settings
+from .settings_sources import read_settings
+
+__all__ = ["BACKENDS", "build_backend", "configure", "mount"]
+
+_logger = logging.getLogger("pyconfserve.auto_configuration")
+
+
+def build_backend(settings: Any) -> ConfigBackend:
+    """The backend that *settings* name (Settings, a mapping, a file's path, or an
+    object with `get`).
+
+    Without a root and locations it is a temporary folder, with a warning. Raises
+    SettingsError.
+    """
+    known = read_settings(settings)
+    build = BACKENDS.get(known.backend_type)
+    if build is not None:
+        return build(known)
+    if ":" in known.backend_type:
+        return _own_class(known)
+    names = ", ".join(sorted(BACKENDS))
+    raise SettingsError(f"expected {names} or module:Class", f"{PREFIX}backend.type")
+
+
+def configure(settings: Any) -> ConfigServer | None:
+    """The server that *settings* describe, None unless `pyfly.config-server.enabled` is
+    true.
+    """
+    known = read_settings(settings)
+    if not known.enabled:
+        return None
+    return ConfigServer(build_backend(known), read_only=known.read_only)
+
+
+def mount(app: Any, settings: Any) -> ConfigServer | None:
+    """Add the routes of the configured server to a Starlette or FastAPI *app*, after
+    those it has.
+
+    They take whatever is below `base-path`: without one, add your own routes first.
+    Gives the server, None when it is not enabled. Raises MissingDependency without
+    Starlette.
+    """
+    known = read_settings(settings)
+    server = configure(known)
+    if server is not None:
+        from .adapters.starlette import make_starlette_config_server_routes
+
+        allow_hosts = known.allow_hosts or None
+        routes = make_starlette_config_server_routes(
+            server, known.base_path, allow_hosts=allow_hosts
+        )
+        app.router.routes.extend(routes)
+    return server
+
+
+def _filesystem(settings: Settings) -> ConfigBackend:
+    locations = settings.locations
+    if not locations:
+        locations = (tempfile.mkdtemp(prefix="pyconfserve-"),)
+        _logger.warning(
+            "neither %sbackend.root nor search-locations is set: "
+            "serving the temporary folder %s, which nobody keeps",
+            PREFIX,
+            locations[0],
+        )
+    return FilesystemConfigBackend(
+        locations[0],
+        locations,
+        label=settings.label,
+        refresh_interval=settings.refresh_interval,
+    )
+
+
+def _memory(settings: Settings) -> ConfigBackend:
+    return InMemoryConfigBackend()
+
+
+def _git(settings: Settings) -> ConfigBackend:
+    if not settings.git_uri:
+        raise SettingsError("backend.type git needs it", f"{PREFIX}backend.git.uri")
+    if find_spec("git") is None:
+        _logger.warning(
+            "backend.type is git and GitPython is not installed "
+            "(pip install 'pyconfserve[git]'): serving the folder instead"
+        )
+        return _filesystem(settings)
+    raise SettingsError(
+        "the git backend is not part of this version yet", f"{PREFIX}backend.type"
+    )
+
+
+def _own_class(settings: Settings) -> ConfigBackend:
+    """An instance of `module:Class`, made with backend.options as keyword arguments."""
+    key = f"{PREFIX}backend.type"
+    module_name, _, class_name = settings.backend_type.partition(":")
+    try:
+        backend = getattr(import_module(module_name), class_name)(
+            **settings.backend_options
+        )
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise  # a bug inside the module, not its absence
+        raise SettingsError(f"there is no module {module_name}", key) from error
+    except AttributeError as error:
+        if error.name != class_name:
+            raise
+        raise SettingsError(f"{module_name} has no {class_name}", key) from error
+    if not isinstance(backend, ConfigBackend):
+        raise SettingsError(
+            f"{class_name} lacks one of the methods fetch, save and list", key
+        )
+    return backend
+
+
+BACKENDS: dict[str, Callable[[Settings], ConfigBackend]] = {
+    "filesystem": _filesystem,
+    "git": _git,
+    "memory": _memory,
+}

@@ -1,0 +1,213 @@
+"""Where bundles live: the interface of storage, its optional capabilities, and the
+backend in memory.
+
+A backend that has just the three methods of ConfigBackend works everywhere. What more
+one can do is a small Protocol of its own, looked for by `find` and never required, so
+that no caller asks what kind it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from .environment import names
+from .environment.formats.document import Entry
+from .environment.overlay import (
+    DEFAULT_LABEL,
+    DEFAULT_PROFILE,
+    Lookup,
+    PropertySource,
+    Slot,
+    plan,
+)
+from .environment.properties import check_tree, flatten
+
+__all__ = [
+    "ClosingBackend",
+    "ConfigBackend",
+    "ConfigSource",
+    "Found",
+    "HealthBackend",
+    "InMemoryConfigBackend",
+    "LabelledBackend",
+    "LookupBackend",
+    "StampedBackend",
+    "find",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigSource:
+    """The properties stored for one (application, profile, label): a bundle."""
+
+    application: str
+    profile: str
+    label: str = DEFAULT_LABEL
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class ConfigBackend(Protocol):
+    """The whole of what a place for bundles must do. Names are single ones, never
+    lists.
+    """
+
+    async def fetch(
+        self, application: str, profile: str, label: str = DEFAULT_LABEL
+    ) -> ConfigSource | None:
+        """The bundle with flat properties, None when nothing is stored; a failing store
+        raises BackendError.
+        """
+        ...
+
+    async def save(self, source: ConfigSource) -> None:
+        """Replace the bundle by *source*; it is durable when this returns. Properties
+        may be nested.
+        """
+        ...
+
+    async def list(self) -> list[ConfigSource]:
+        """What is stored, by name; a backend may leave the properties of these sources
+        empty.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a backend has for a lookup.
+
+    `version` None lets the server take a hash of the content. `stamp` is what the
+    backend's `stamp(seen)` gave for the state that was read; `seen` None means that the
+    answer cannot be kept.
+    """
+
+    sources: tuple[PropertySource, ...]  # highest precedence first
+    label: str = DEFAULT_LABEL  # the one that counted where the request named none
+    version: str | None = None
+    state: str | None = None
+    seen: Hashable = None
+    stamp: Hashable = None
+
+
+@runtime_checkable
+class LookupBackend(Protocol):
+    """A backend that fills the slots of a lookup itself."""
+
+    async def sources(self, lookup: Lookup) -> Found:
+        """All that is stored for *lookup*; no sources when nothing is."""
+        ...
+
+
+@runtime_checkable
+class LabelledBackend(Protocol):
+    """A backend with another default label than `main`."""
+
+    default_label: str
+
+
+@runtime_checkable
+class StampedBackend(Protocol):
+    """A backend that knows cheaply whether anything changed."""
+
+    def stamp(self, seen: Hashable) -> Hashable:
+        """A value that stays equal while what *seen* names stays as it is; called for
+        every request.
+
+        A backend that is not a LookupBackend is asked with `()` and answers for all it
+        holds.
+        """
+        ...
+
+
+@runtime_checkable
+class HealthBackend(Protocol):
+    """A backend that can say how it is."""
+
+    def health(self) -> Mapping[str, Any]:
+        """Details for the owner of the server, as JSON; raises BackendError when it
+        cannot answer anyone.
+        """
+        ...
+
+
+@runtime_checkable
+class ClosingBackend(Protocol):
+    """A backend that holds something open."""
+
+    async def close(self) -> None:
+        """Release it; calling this twice is fine."""
+        ...
+
+
+async def find(backend: ConfigBackend, lookup: Lookup) -> Found:
+    """What *backend* has for *lookup*: by its own `sources`, else by one `fetch` a
+    slot, side by side.
+    """
+    if isinstance(backend, LookupBackend):
+        return await backend.sources(lookup)
+    stamped = isinstance(backend, StampedBackend)
+    stamp = backend.stamp(()) if isinstance(backend, StampedBackend) else None
+    labels = tuple(reversed(lookup.labels)) or (DEFAULT_LABEL,)
+    slots = [
+        slot
+        for label in labels
+        for slot in plan(lookup.applications, lookup.profiles, [label], lookup.dialect)
+    ]
+    bundles = {_bundle(slot): slot.source_name for slot in slots}
+    fetched = await asyncio.gather(*(backend.fetch(*bundle) for bundle in bundles))
+    sources = tuple(
+        PropertySource(
+            name,
+            {key: Entry(value) for key, value in flatten(bundle.properties).items()},
+        )
+        for name, bundle in zip(bundles.values(), fetched, strict=True)
+        if bundle is not None
+    )
+    return Found(sources, seen=() if stamped else None, stamp=stamp)
+
+
+def _bundle(slot: Slot[str]) -> tuple[str, str, str]:
+    return slot.application, slot.profile or DEFAULT_PROFILE, slot.location
+
+
+class InMemoryConfigBackend:
+    """Bundles in a dict: for tests, for embedding, and the reference that the other
+    backends are held to.
+    """
+
+    def __init__(self) -> None:
+        self._bundles: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._changes = 0
+
+    async def fetch(
+        self, application: str, profile: str, label: str = DEFAULT_LABEL
+    ) -> ConfigSource | None:
+        """The bundle as it was saved, flat; raises InvalidRequest for a bad name."""
+        key = _key(application, profile, label)
+        properties = self._bundles.get(key)
+        return None if properties is None else ConfigSource(*key, dict(properties))
+
+    async def save(self, source: ConfigSource) -> None:
+        """Keep a flat copy of the properties; raises InvalidRequest for malformed names
+        or values.
+        """
+        key = _key(source.application, source.profile, source.label)
+        check_tree(source.properties)
+        self._bundles[key] = flatten(source.properties)
+        self._changes += 1
+
+    async def list(self) -> list[ConfigSource]:
+        """All bundles, in the order of their first save."""
+        return [ConfigSource(*key, dict(flat)) for key, flat in self._bundles.items()]
+
+    def stamp(self, seen: Hashable) -> Hashable:
+        """The number of saves so far."""
+        return self._changes
+
+
+def _key(application: str, profile: str, label: str) -> tuple[str, str, str]:
+    return names.application(application), names.profile(profile), names.label(label)

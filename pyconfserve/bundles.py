@@ -1,0 +1,232 @@
+"""Bundles as files in trees: which file is whose, how it is read, where a save goes.
+
+Nothing here knows a disk or a repository, only FileTree; and no order of precedence,
+which is overlay.plan's. All functions may block: backends call them off the event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
+
+from .backend import ConfigSource, Found
+from .environment import activation, formats, properties
+from .environment.formats.document import LARGEST_FILE, Document, Entry
+from .environment.overlay import (
+    DEFAULT_PROFILE,
+    OWN,
+    Lookup,
+    PropertySource,
+    Slot,
+    plan,
+)
+from .errors import Conflict, DocumentError, ValueTooLarge, VersionConflict
+from .files import BundleName, FileTree, Location, WritableTree
+from .readings import Reading, Seen, read_settled
+
+__all__ = [
+    "read_bundle",
+    "read_sources",
+    "save_bundle",
+    "stamp_of",
+]
+
+_MOST_SAVES = 10  # attempts while others write the same files
+
+Blocks = Sequence[
+    Sequence[Location]
+]  # one a label, highest precedence first; each in the order of settings
+
+
+def read_sources(lookup: Lookup, blocks: Blocks, default_label: str) -> Found:
+    """All that files hold for *lookup*, as it stood at one moment.
+
+    Raises DocumentError, with the file's path in its tree, for a file that does not
+    parse.
+    """
+
+    def read(reading: Reading) -> list[PropertySource]:
+        sources: list[PropertySource] = []
+        for locations in blocks:
+            profiles = _extended(lookup, locations, reading)
+            slots = plan(lookup.applications, profiles, locations, lookup.dialect)
+            sources += _merged(slots, profiles, reading)
+        return _without_repeats(sources) if len(blocks) > 1 else sources
+
+    return read_settled(read, lookup.dialect, default_label)
+
+
+def read_bundle(name: BundleName, locations: Sequence[Location]) -> ConfigSource | None:
+    """The one bundle stored under *name*, its locations merged key by key; raises
+    DocumentError.
+    """
+    slots = [Slot(name.application, name.profile, location) for location in locations]
+    found = read_settled(
+        lambda reading: _merged(slots, (name.profile,), reading), OWN, name.label
+    )
+    return ConfigSource(*name, found.sources[0].properties) if found.sources else None
+
+
+def stamp_of(seen: Hashable) -> Hashable:
+    """The present stamps of all that an answer was made from: `Found.seen` of the
+    functions here.
+    """
+    trees: Seen = seen  # type: ignore[assignment]  # a backend's stamp() takes any hashable value
+    return tuple([tree.stamp(paths) for tree, paths in trees])
+
+
+def save_bundle(
+    tree: WritableTree,
+    folders: Sequence[str],
+    name: BundleName,
+    tree_of_values: properties.Tree,
+) -> str:
+    """Write a bundle where a read of its label finds it, in that file's format; gives
+    the file's path.
+
+    A new bundle is `<first folder>/<application>-<profile>.yaml`, `.json` where PyYAML
+    is missing. Files of the same name in other formats, which the first found would
+    hide, are removed. Raises Conflict for a file of several documents and
+    SchemaViolation for a value its format cannot hold; both change nothing.
+    """
+    for _ in range(_MOST_SAVES):
+        path, expected = _own_file(tree, folders, name)
+        stem, _, suffix = path.rpartition(".")
+        data = formats.write(tree_of_values, suffix)
+        if len(data) > LARGEST_FILE:
+            raise ValueTooLarge(f"a bundle is at most {LARGEST_FILE} bytes as a file")
+        twins = [f"{stem}.{other}" for other in OWN.suffixes if other != suffix]
+        changes: dict[str, bytes | None] = {
+            twin: None for twin in twins if tree.read(twin) is not None
+        }
+        try:
+            tree.change(
+                {path: data, **changes},
+                f"save {name.application}/{name.profile}",
+                expected,
+            )
+        except VersionConflict:
+            continue
+        return path
+    raise Conflict("the bundle is being written by others")
+
+
+def _own_file(
+    tree: FileTree, folders: Sequence[str], name: BundleName
+) -> tuple[str, Mapping[str, Hashable]]:
+    """The path a save goes to, and the stamps of what this was judged by."""
+    reading = Reading(OWN)
+    suffix = "yaml" if find_spec("yaml") else "json"
+    path = f"{folders[0]}{name.application}-{name.profile}.{suffix}"
+    try:
+        slot = Slot(name.application, name.profile, Location(tree, tuple(folders)))
+        found = next(_files(slot, reading), None)
+    except DocumentError as error:
+        return error.location, reading.stamps_in(
+            tree
+        )  # a broken file is replaced whole
+    if found is not None:
+        path, documents = found
+        if len(documents) > 1:
+            raise Conflict(f"{path} holds several documents: edit the file")
+    return path, reading.stamps_in(tree)
+
+
+def _extended(
+    lookup: Lookup, locations: Sequence[Location], reading: Reading
+) -> tuple[str, ...]:
+    """The profiles asked for and those that the profile-less files add."""
+    base = plan(lookup.applications, (), locations, lookup.dialect)
+    documents = [
+        document
+        for slot in base
+        for _, found in _files(slot, reading)
+        for document in found
+    ]
+    return activation.extend_profiles(lookup.profiles, documents)
+
+
+def _merged(
+    slots: Sequence[Slot[Location]], profiles: Sequence[str], reading: Reading
+) -> list[PropertySource]:
+    """The sources that fill *slots*; neighbours of one name, its locations, are merged
+    into one.
+    """
+    sources: list[PropertySource] = []
+    for slot in slots:
+        for source in _slot_sources(slot, profiles, reading):
+            if sources and sources[-1].name == source.name:
+                both = properties.merge([sources[-1].entries, source.entries])
+                sources[-1] = PropertySource(source.name, both)
+            else:
+                sources.append(source)
+    return sources
+
+
+def _slot_sources(
+    slot: Slot[Location], profiles: Sequence[str], reading: Reading
+) -> Iterator[PropertySource]:
+    for path, documents in _files(slot, reading):
+        active = [
+            (number, document)
+            for number, document in enumerate(documents)
+            if activation.is_active(document, profiles)
+        ]
+        if reading.dialect.reads_every_format:
+            for number, document in reversed(active):
+                name = _file_name(
+                    slot.location, path, number if len(documents) > 1 else None
+                )
+                yield PropertySource(name, document.entries)
+        elif active or not documents:
+            layers: list[Mapping[str, Entry]] = [
+                document.entries for _, document in reversed(active)
+            ]
+            yield PropertySource(slot.source_name, properties.merge(layers))
+
+
+def _files(
+    slot: Slot[Location], reading: Reading
+) -> Iterator[tuple[str, tuple[Document, ...]]]:
+    """The files of a slot with their documents: the first found, or all, as the dialect
+    says.
+    """
+    tree, dialect = slot.location.tree, reading.dialect
+    stems = [
+        slot.application
+        if slot.profile is None
+        else f"{slot.application}-{slot.profile}"
+    ]
+    if slot.profile == DEFAULT_PROFILE and not dialect.has_profile_less_slot:
+        stems.append(slot.application)
+    for folder in slot.location.folders:
+        for stem in stems:
+            for suffix in dialect.suffixes:
+                documents = reading.documents(tree, f"{folder}{stem}.{suffix}")
+                if documents is not None:
+                    yield f"{folder}{stem}.{suffix}", documents
+                    if not dialect.reads_every_format:
+                        return
+
+
+def _file_name(location: Location, path: str, number: int | None) -> str:
+    """A source's name in Spring's dialect: the file, and the document's number where it
+    has several.
+    """
+    file = path.removeprefix(location.folders[0])
+    if number is None:
+        return f"{location.uri}{file}"
+    folder = location.uri.removeprefix("file:")
+    place = f"'file [{folder}{file}]' via location '{location.uri}'"
+    return f"Config resource {place} (document #{number})"
+
+
+def _without_repeats(sources: Sequence[PropertySource]) -> list[PropertySource]:
+    """*sources* without those that an earlier block had already: files that several
+    labels share.
+    """
+    kept: list[PropertySource] = []
+    for source in sources:
+        if source not in kept:
+            kept.append(source)
+    return kept

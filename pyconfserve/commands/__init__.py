@@ -1,0 +1,35 @@
+"""The command line: `python -m pyconfserve ROOT`, or a command's name and its
+arguments.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from ..errors import ConfigError, SettingsError
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "serve": "serve a folder over HTTP"
+}  # a row is a module here with run(arguments)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command; gives the exit status: 1 for what the user's data did, 2 for how
+    it was called.
+
+    Without a command's name it is `serve`; a folder named like a command needs ./ in
+    front.
+    """
+    name, rest = "serve", list(arguments)
+    if rest and rest[0] in COMMANDS:
+        name = rest.pop(0)
+    try:
+        status: int = import_module(f".{name}", __package__).run(rest)
+    except ConfigError as error:
+        print(f"pyconfserve: error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, SettingsError | ImportError) else 1
+    return status

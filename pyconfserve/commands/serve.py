@@ -1,0 +1,160 @@
+"""`serve`: a folder over HTTP until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ipaddress
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..auto_configuration import build_backend
+from ..errors import SettingsError
+from ..http.access import ALL_RIGHTS, READ_ONLY_RIGHTS, Access
+from ..http.listener import Listener, new_event_loop
+from ..http.routes import Routes
+from ..server import ConfigServer
+from ..settings import Settings, flag_of, help_of, variable_of
+from ..settings_sources import collect, collect_variables, parse_setting
+from . import log
+
+__all__ = ["run"]
+
+_logger = logging.getLogger("pyconfserve.serve")
+_REPEATED = {"--search-location", "--allow-host"}
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Serve until SIGTERM or SIGINT; raises SettingsError for how it was called."""
+    settings = _settings(_parser().parse_args(arguments), os.environ)
+    log.set_up(settings.log_format)
+    _check_exposure(settings)
+    for location in settings.locations if settings.backend_type == "filesystem" else ():
+        if not Path(location).is_dir():
+            raise SettingsError(f"{location} is not a folder")
+    server = ConfigServer(build_backend(settings), read_only=settings.read_only)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_serve(server, settings))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pyconfserve",
+        description="Serve a folder of configuration to Spring Cloud Config's clients.",
+        epilog="A setting may also stand in the --settings file or in the environment.",
+    )
+    parser.add_argument("root", nargs="?", metavar="ROOT", help="the folder to serve")
+    parser.add_argument(
+        "--settings", metavar="FILE", help="a YAML or .properties file of settings"
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"pyconfserve {__version__}"
+    )
+    for setting in fields(Settings):
+        flag = flag_of(setting)
+        if flag:
+            help_text = f"{help_of(setting)} [{variable_of(setting)}]".replace(
+                "%", "%%"
+            )
+            options: dict[str, Any] = {
+                "dest": setting.name,
+                "help": help_text,
+                "default": None,
+            }
+            if isinstance(setting.default, bool):
+                parser.add_argument(flag, action="store_true", **options)
+            else:
+                action = "append" if flag in _REPEATED else "store"
+                parser.add_argument(flag, action=action, metavar="VALUE", **options)
+    return parser
+
+
+def _settings(flags: argparse.Namespace, environ: Any) -> Settings:
+    """What flags, the environment and the file say, in this order of precedence."""
+    found = collect(flags.settings, environ) if flags.settings else {}
+    found |= collect_variables(environ)
+    for setting in fields(Settings):
+        value = getattr(flags, setting.name, None)
+        if value is not None:
+            found[setting.name] = parse_setting(setting, value, flag_of(setting))
+    if (
+        flags.root is not None
+        and "search_locations" in found
+        and not flags.search_locations
+    ):
+        del found[
+            "search_locations"
+        ]  # ROOT on the command line beats the locations of the file
+    settings = Settings(**found)
+    if settings.backend_type == "filesystem" and not settings.locations:
+        raise SettingsError("say what to serve: python -m pyconfserve ROOT")
+    return settings
+
+
+def _check_exposure(settings: Settings) -> None:
+    """Refuse to serve beyond this machine without users, unless it is asked for in so
+    many words.
+    """
+    if _is_loopback(settings.host):
+        return
+    if not (settings.insecure and settings.allow_hosts):
+        raise SettingsError(
+            f"--host {settings.host} would let anyone who reaches this machine "
+            "read the configuration: "
+            "if that is wanted, add --insecure --allow-host NAME, the name clients use"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _serve(server: ConfigServer, settings: Settings) -> None:
+    is_local = _is_loopback(settings.host)
+    access = Access(
+        allow_hosts=settings.allow_hosts,
+        rights=ALL_RIGHTS if is_local else READ_ONLY_RIGHTS,
+        shows_details=is_local,
+    )
+    listener = Listener(Routes(server, base_path=settings.base_path, access=access))
+    stopped = _on_signals()
+    try:
+        host, port = await listener.start(settings.host, settings.port)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}"
+        ) from error
+    shown = f"[{host}]" if ":" in host else host
+    what = ", ".join(settings.locations) or settings.backend_type
+    print(
+        f"pyconfserve {__version__} serving {what} on http://{shown}:{port}", flush=True
+    )
+    await stopped.wait()
+    await listener.close()
+    await server.close()
+    _logger.info("stopped")
+
+
+def _on_signals() -> asyncio.Event:
+    """An event that the first SIGTERM or SIGINT sets; the second ends the process."""
+    stopped = asyncio.Event()
+
+    def stop() -> None:
+        if stopped.is_set():
+            os._exit(1)
+        stopped.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    return stopped

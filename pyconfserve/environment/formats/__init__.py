@@ -1,0 +1,64 @@
+"""Text to documents and back, one module a format, found by the suffix of the file's
+name.
+
+A new format is one module with `parse(text)` and `write(tree)`, and a row in FORMATS.
+The modules are imported when a file of their kind is first met, so that YAML alone
+needs PyYAML.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from ...errors import DocumentError
+from .document import LARGEST_FILE, Document
+
+__all__ = ["FORMATS", "parse", "write"]
+
+FORMATS = {
+    "yaml": "yaml",
+    "yml": "yaml",
+    "json": "json",
+    "toml": "toml",
+    "properties": "properties",
+}
+
+
+def parse(data: bytes, suffix: str, charset: str = "utf-8") -> tuple[Document, ...]:
+    """The documents of a file's bytes: `parse(b"a: {b: 1}", "yml")` has one entry,
+    `a.b`.
+
+    *suffix* is a key of FORMATS, *charset* the encoding of the bytes (YAML, JSON and
+    TOML are always UTF-8). A byte order mark is skipped. Documents without any content
+    are left out. Raises DocumentError, with the line and column where the format tells
+    them, and MissingDependency for YAML without PyYAML.
+    """
+    if len(data) > LARGEST_FILE:
+        raise DocumentError(f"larger than {LARGEST_FILE} bytes")
+    encoding = charset if suffix == "properties" else "utf-8"
+    try:
+        text = data.decode(encoding).removeprefix(
+            "\ufeff" if encoding == "utf-8" else ""
+        )
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        raise DocumentError(f"not {encoding.upper()} text", line, column) from error
+    documents: tuple[Document, ...] = _module(suffix).parse(text)
+    return documents
+
+
+def write(tree: dict[str, Any], suffix: str) -> bytes:
+    """*tree* (flat or nested) as the bytes of a file that `parse` reads back to the
+    same flat properties.
+
+    Raises SchemaViolation for a value and Conflict for a format that cannot be written.
+    """
+    text: str = _module(suffix).write(tree)
+    return text.encode("utf-8")
+
+
+def _module(suffix: str) -> ModuleType:
+    return import_module(f".{FORMATS[suffix]}", __package__)

@@ -1,0 +1,147 @@
+"""Java's `.properties`, as java.util.Properties and Spring's
+OriginTrackedPropertiesLoader read them.
+
+All values are text. A line `#---` or `!---` begins the next document; `items[]=a,b` is
+a list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ...errors import DocumentError, SchemaViolation
+from ..properties import Tree, flatten
+from ..values import text_of
+from .document import MOST_DOCUMENTS, Document, Entry, make_document
+
+__all__ = ["parse", "write"]
+
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_KEY = re.compile(r"((?:[^\\=: \t\f]|\\.)*)[ \t\f]*[=:]?[ \t\f]*", re.DOTALL)
+_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.)|$)", re.DOTALL)
+_UNESCAPED_COMMA = re.compile(r"(?<!\\),")
+_MEANING = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
+_BLANKS = " \t\f"
+_SEPARATORS = ("#---", "!---")
+
+_WRITTEN = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\f": "\\f"}
+_IN_VALUE = re.compile(r"[\\\t\n\r\f]|^ ")
+_IN_KEY = re.compile(r"[\\\t\n\r\f =:]|^[#!]")
+
+
+class _Line(NamedTuple):
+    """A logical line: its text, and for each natural line in it (offset in the text,
+    line, column).
+    """
+
+    text: str
+    places: list[tuple[int, int, int]]
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """Line and column, from 1, of an offset in the text."""
+        start, line, column = next(
+            place for place in reversed(self.places) if place[0] <= offset
+        )
+        return line, column + offset - start
+
+
+def parse(text: str) -> tuple[Document, ...]:
+    """The documents of a `.properties` text; raises DocumentError for a bad `\\u`
+    escape.
+    """
+    parts: list[dict[str, Entry]] = [{}]
+    for line in _logical_lines(text):
+        if line.text in _SEPARATORS:
+            parts.append({})
+        else:
+            _read_line(line, parts[-1])
+    if len(parts) > MOST_DOCUMENTS:
+        raise DocumentError(f"more than {MOST_DOCUMENTS} documents")
+    return tuple(make_document(part) for part in parts if part)
+
+
+def write(tree: dict[str, Tree]) -> str:
+    """*tree* as `key=value` lines; raises SchemaViolation for null, empty lists and
+    empty maps.
+    """
+    _refuse_empty(tree)
+    return "".join(
+        f"{_escape(_IN_KEY, key)}={_escape(_IN_VALUE, text_of(value))}\n"
+        for key, value in flatten(tree).items()
+    )
+
+
+def _logical_lines(text: str) -> Iterator[_Line]:
+    """The lines that say something, continued ones joined, without their leading
+    blanks.
+    """
+    natural = iter(enumerate(_LINE_END.split(text), 1))
+    for number, line in natural:
+        content = line.lstrip(_BLANKS)
+        if content[:1] in ("", "#", "!"):
+            if line in _SEPARATORS:
+                yield _Line(line, [])
+            continue
+        places = [(0, number, len(line) - len(content) + 1)]
+        while _is_continued(content):
+            number, line = next(natural, (number, ""))
+            rest = line.lstrip(_BLANKS)
+            content = content[:-1]
+            places.append((len(content), number, len(line) - len(rest) + 1))
+            content += rest
+        yield _Line(content, places)
+
+
+def _is_continued(line: str) -> bool:
+    return (len(line) - len(line.rstrip("\\"))) % 2 == 1
+
+
+def _read_line(line: _Line, entries: dict[str, Entry]) -> None:
+    found = _KEY.match(line.text)
+    assert found is not None  # every part of it may be empty
+    place = line.place(found.end())
+    key, value = _unescape(found[1], place), line.text[found.end() :]
+    if key.endswith("[]"):
+        for index, item in enumerate(_UNESCAPED_COMMA.split(value)):
+            entries[f"{key[:-2]}[{index}]"] = Entry(_unescape(item, place), *place)
+    else:
+        entries[key] = Entry(_unescape(value, place), *place)
+
+
+def _unescape(text: str, place: tuple[int, int]) -> str:
+    if "\\" not in text:
+        return text
+
+    def meaning(found: re.Match[str]) -> str:
+        if found[1]:
+            return chr(int(found[1], 16))
+        if found[2] == "u":
+            raise DocumentError("\\u is not followed by four hex digits", *place)
+        return _MEANING.get(found[2] or "", found[2] or "")
+
+    plain = _ESCAPE.sub(meaning, text)
+    try:  # a pair of escapes may write one character beyond the basic plane
+        return plain.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError as error:
+        raise DocumentError("a text holds a lone surrogate", *place) from error
+
+
+def _escape(pattern: re.Pattern[str], text: str) -> str:
+    return pattern.sub(lambda found: _WRITTEN.get(found[0], "\\" + found[0]), text)
+
+
+def _refuse_empty(tree: Tree) -> None:
+    if tree is None or tree == [] or tree == {}:
+        raise SchemaViolation(
+            "a .properties file cannot hold null, an empty list or an empty map"
+        )
+    for child in (
+        tree.values()
+        if isinstance(tree, dict)
+        else tree
+        if isinstance(tree, list)
+        else ()
+    ):
+        _refuse_empty(child)

@@ -1,0 +1,207 @@
+"""What a request asks for, in which order its answer is layered, and the answer itself.
+
+`plan` is the only place that knows an order of precedence; `Dialect` holds all that
+differs between our own ways and Spring's (design.md 5, spring.md 1 and 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from . import names
+from .formats.document import Entry
+
+__all__ = [
+    "DEFAULT_LABEL",
+    "OWN",
+    "SPRING",
+    "Dialect",
+    "Environment",
+    "Lookup",
+    "PropertySource",
+    "Slot",
+    "make_lookup",
+    "plan",
+]
+
+DEFAULT_LABEL = "main"
+DEFAULT_PROFILE = "default"
+SHARED_APPLICATION = "application"  # its bundles lie below those of every application
+
+Place = TypeVar("Place")
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """The rules in which our own ways and Spring's differ."""
+
+    name: str
+    application_first: bool  # else profile-first
+    suffixes: tuple[str, ...]  # of files, highest precedence first
+    reads_every_format: bool  # else the first file found is a slot's only one
+    has_profile_less_slot: (
+        bool  # else files without a profile stand for profile `default`
+    )
+    label_folder_beside: bool  # as a location of its own, else before its location's
+    default_label: str  # of a folder, when a request names none
+    shows_default_label: bool  # in the answer to such a request, else null
+    joins_profiles: bool  # into one text, else a list
+    accepts_empty: bool  # nothing found is an answer without sources, else 404
+    properties_charset: str
+    is_read_only: bool
+
+
+OWN = Dialect(
+    name="own",
+    application_first=True,
+    suffixes=("yaml", "yml", "json", "toml", "properties"),
+    reads_every_format=False,
+    has_profile_less_slot=False,
+    label_folder_beside=False,
+    default_label=DEFAULT_LABEL,
+    shows_default_label=True,
+    joins_profiles=False,
+    accepts_empty=False,
+    properties_charset="utf-8",
+    is_read_only=False,
+)
+
+SPRING = Dialect(
+    name="spring",
+    application_first=False,
+    suffixes=("properties", "yml", "yaml"),
+    reads_every_format=True,
+    has_profile_less_slot=True,
+    label_folder_beside=True,
+    default_label="master",
+    shows_default_label=False,
+    joins_profiles=True,
+    accepts_empty=True,
+    properties_charset="latin-1",
+    is_read_only=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What a request asks for, in canonical names; `name` and `label` repeat the text
+    as it was asked.
+    """
+
+    applications: tuple[str, ...]
+    profiles: tuple[str, ...]
+    labels: tuple[str, ...]  # empty: none was asked, the backend has a default
+    dialect: Dialect
+    name: str
+    label: str | None
+
+
+def make_lookup(
+    application: str,
+    profile: str = DEFAULT_PROFILE,
+    label: str | None = None,
+    dialect: Dialect = OWN,
+) -> Lookup:
+    """The lookup for three texts, each of which may be a comma list; raises
+    InvalidRequest.
+    """
+    return Lookup(
+        applications=names.applications(application),
+        profiles=names.profiles(profile),
+        labels=() if label is None else names.labels(label),
+        dialect=dialect,
+        name=names.as_asked(application),
+        label=None if label is None else names.as_asked(label),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Slot(Generic[Place]):
+    """One place in the order of precedence; `profile` None is the place of files
+    without a profile.
+    """
+
+    application: str
+    profile: str | None
+    location: Place
+
+    @property
+    def source_name(self) -> str:
+        """`orders-prod`: the name of what fills this slot, where the dialect does not
+        name files.
+        """
+        return f"{self.application}-{self.profile or DEFAULT_PROFILE}"
+
+
+def plan(
+    applications: Sequence[str],
+    profiles: Sequence[str],
+    locations: Sequence[Place],
+    dialect: Dialect,
+) -> list[Slot[Place]]:
+    """The slots of an answer, highest precedence first.
+
+    The last application and the last profile of a list win; `application` is below
+    every application. OWN goes by application, then profile, then location (the first
+    wins), and ends each application with profile `default`. SPRING goes by profile,
+    then location (the last wins), then application, and ends with the slots without a
+    profile (cases native-basic, native-locations).
+    """
+    by_rank = list(reversed(dict.fromkeys((SHARED_APPLICATION, *applications))))
+    if dialect.application_first:
+        own_profiles = list(reversed(dict.fromkeys((DEFAULT_PROFILE, *profiles))))
+        return [
+            Slot(application, profile, location)
+            for application in by_rank
+            for profile in own_profiles
+            for location in locations
+        ]
+    return [
+        Slot(application, profile, location)
+        for profile in (*reversed(dict.fromkeys(profiles)), None)
+        for location in reversed(locations)
+        for application in by_rank
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class PropertySource:
+    """One layer of an answer: a name and flat keys, each with its value and where it
+    was written.
+    """
+
+    name: str
+    entries: Mapping[str, Entry]
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """The flat properties without their origins."""
+        return {key: entry.value for key, entry in self.entries.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The whole answer; `sources` highest precedence first."""
+
+    name: str
+    profiles: tuple[str, ...]
+    label: str | None
+    version: str | None
+    state: str | None
+    sources: tuple[PropertySource, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The document as Spring Cloud Config's clients know it, as a plain dict."""
+        return {
+            "name": self.name,
+            "profiles": list(self.profiles),
+            "label": self.label,
+            "version": self.version,
+            "state": self.state,
+            "propertySources": [
+                {"name": source.name, "source": source.properties}
+                for source in self.sources
+            ],
+        }

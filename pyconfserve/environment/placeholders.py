@@ -1,0 +1,83 @@
+"""`${name:default}` in texts, as Spring fills it in: the default after the first colon,
+both may nest.
+
+Where a name is looked up is the caller's: a mapping of settings, of an answer's own
+properties, the process's environment. A value that was filled in is filled in itself;
+`\\${` stands for a plain `${`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+__all__ = ["PlaceholderError", "fill"]
+
+_DEEPEST = 32  # placeholders inside placeholders
+_LONGEST = (
+    1024 * 1024
+)  # characters of a filled text: what a few nested ones could blow up
+
+
+class PlaceholderError(ValueError):
+    """A placeholder leads back to itself, or to a text without end."""
+
+
+def fill(text: str, find: Callable[[str], str | None]) -> str:
+    """*text* with its placeholders replaced by what *find* gives for their names, else
+    by their defaults.
+
+    One without either stays as it stands. Raises PlaceholderError for circles.
+    """
+    return _fill(text, find, ())
+
+
+def _fill(text: str, find: Callable[[str], str | None], within: tuple[str, ...]) -> str:
+    if "${" not in text:
+        return text
+    if len(within) > _DEEPEST:
+        raise PlaceholderError("placeholders are nested too deep")
+    filled, rest = [], text
+    while (start := rest.find("${")) >= 0:
+        if rest[:start].endswith("\\"):
+            filled += [rest[: start - 1], "${"]
+            rest = rest[start + 2 :]
+            continue
+        end = _closing(rest, start + 2)
+        if end < 0:
+            break
+        filled += [rest[:start], _value(rest[start + 2 : end], find, within)]
+        rest = rest[end + 1 :]
+    result = "".join([*filled, rest])
+    if len(result) > _LONGEST:
+        raise PlaceholderError("placeholders lead to a text without end")
+    return result
+
+
+def _value(
+    inner: str, find: Callable[[str], str | None], within: tuple[str, ...]
+) -> str:
+    """What stands for `${inner}`."""
+    inner_filled = _fill(inner, find, (*within, "${"))
+    name, colon, default = inner_filled.partition(":")
+    if name in within:
+        raise PlaceholderError("a placeholder leads back to itself")
+    for candidate in (inner_filled, name):
+        value = find(candidate)
+        if value is not None:
+            return _fill(value, find, (*within, candidate))
+    return default if colon else f"${{{inner}}}"
+
+
+def _closing(text: str, start: int) -> int:
+    """The index of the brace that closes a placeholder whose inside begins at *start*,
+    -1 without one.
+    """
+    depth = 0
+    for index in range(start, len(text)):
+        if text[index] == "{":
+            depth += 1
+        elif text[index] == "}":
+            if not depth:
+                return index
+            depth -= 1
+    return -1

@@ -1,0 +1,148 @@
+"""Trees to flat properties, and the one merge with precedence that server, formats and
+client share.
+
+Flat keys are `a.b[0].c`; their order is the order of the tree. The rules for null,
+empty lists and empty maps, and for keys in brackets, are Spring's
+(OriginTrackedYamlLoader, YamlProcessor; cases yaml-types).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from ..errors import InvalidRequest
+from .formats.document import DEEPEST, LONGEST_INTEGER, LONGEST_KEY, MOST_NODES
+
+__all__ = ["Tree", "check_tree", "flatten", "merge"]
+
+Tree = Any  # None, bool, int, float, str, list of trees, dict of str to tree
+Value = TypeVar("Value")
+
+
+def flatten(tree: Mapping[str, Tree]) -> dict[str, Any]:
+    """The flat form of a tree: `{"a": {"b": [1, None]}}` gives `{"a.b[0]": 1, "a.b[1]":
+    ""}`.
+
+    null and an empty list are the empty text, an empty map is nothing at all. Of two
+    spellings of one flat key the later value wins, at the place of the first. A tree
+    that is flat already comes out as it is. Raises ValueError when aliases blow it up
+    to more than MOST_NODES values.
+    """
+    flat: dict[str, Any] = {}
+    budget = [MOST_NODES]
+    for key, value in tree.items():
+        _flatten(key, value, flat, budget)
+    return flat
+
+
+def _flatten(key: str, value: Tree, flat: dict[str, Any], budget: list[int]) -> None:
+    if isinstance(value, dict):
+        for name, child in value.items():
+            _flatten(
+                key + name if name.startswith("[") else f"{key}.{name}",
+                child,
+                flat,
+                budget,
+            )
+    elif isinstance(value, list) and value:
+        for index, child in enumerate(value):
+            _flatten(f"{key}[{index}]", child, flat, budget)
+    else:
+        flat[key] = "" if value is None or value == [] else value
+    budget[0] -= 1
+    if budget[0] < 0:
+        raise ValueError(f"more than {MOST_NODES} values")
+
+
+def merge(sources: Iterable[Mapping[str, Value]]) -> dict[str, Value]:
+    """One flat mapping from several, highest precedence first: the first source that
+    has a key wins.
+
+    A list comes from one source: it replaces all that lower sources have under the same
+    text before the first `[`, and so does a plain value. A map does not: keys are taken
+    one by one. A key stands where the lowest source that has it put it, as in Spring's
+    own merge (case alt-formats/orders-prod-yml).
+    """
+    layers = list(sources)
+    if len(layers) == 1:
+        return dict(layers[0])
+    merged: dict[str, Value] = {}
+    lists: dict[str, list[str]] = {}
+    for layer in reversed(layers):
+        _drop_replaced(layer, merged, lists)
+        for key in layer:
+            if "[" in key:
+                lists.setdefault(key.partition("[")[0], []).append(key)
+        merged.update(layer)
+    return merged
+
+
+def _drop_replaced(
+    layer: Mapping[str, Value], merged: dict[str, Value], lists: dict[str, list[str]]
+) -> None:
+    """Take out of *merged* the lists, and the values in the place of lists, that
+    *layer* replaces.
+    """
+    for key in layer:
+        base = key.partition("[")[0]
+        for replaced in lists.pop(base, ()):
+            merged.pop(replaced, None)
+        if base != key and base not in layer:
+            merged.pop(base, None)
+
+
+def check_tree(tree: Tree) -> None:
+    """Raise InvalidRequest unless *tree* is a map that every format and every client
+    can take.
+
+    Keys are text of at most LONGEST_KEY bytes once flat; values are null, booleans,
+    integers of at most LONGEST_INTEGER bits, finite numbers, text without lone
+    surrogates, lists and maps, DEEPEST deep.
+    """
+    if not isinstance(tree, Mapping):
+        raise InvalidRequest("properties", f"expected a map, got {type(tree).__name__}")
+    _check_map(tree, 1)
+    for key in flatten(tree):
+        if len(key.encode("utf-8")) > LONGEST_KEY:
+            raise InvalidRequest(
+                "properties", f"a key is longer than {LONGEST_KEY} bytes"
+            )
+
+
+def _check_map(tree: Mapping[Any, Tree], depth: int) -> None:
+    for key, value in tree.items():
+        if not isinstance(key, str):
+            raise InvalidRequest(
+                "properties", f"expected text as key, got {type(key).__name__}"
+            )
+        _check_value(key, depth)
+        _check_value(value, depth)
+
+
+def _check_value(value: Tree, depth: int) -> None:
+    if depth > DEEPEST:
+        raise InvalidRequest("properties", f"nested more than {DEEPEST} deep")
+    if isinstance(value, dict):
+        _check_map(value, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check_value(item, depth + 1)
+    elif isinstance(value, str):
+        if not value.isascii() and any(
+            "\ud800" <= character <= "\udfff" for character in value
+        ):
+            raise InvalidRequest("properties", "text holds a lone surrogate")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise InvalidRequest("properties", "expected finite numbers")
+    elif isinstance(value, int):
+        if value.bit_length() > LONGEST_INTEGER:
+            raise InvalidRequest(
+                "properties", f"an integer has more than {LONGEST_INTEGER} bits"
+            )
+    elif value is not None:
+        raise InvalidRequest(
+            "properties", f"a value of type {type(value).__name__} cannot be stored"
+        )

@@ -1,0 +1,94 @@
+"""An environment as bytes, one function a media type.
+
+Values are written one by one, because JSON as Spring's clients know it spells doubles
+as Java does and has texts for infinities (spring.md 3); keys and texts are escaped by
+the standard library's C encoder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable
+from json.encoder import encode_basestring as quote
+from typing import Any
+
+from .formats.document import Entry
+from .overlay import Environment, PropertySource
+from .values import number_text
+
+__all__ = ["JSON", "RENDERERS", "V2_JSON", "content_version", "render"]
+
+JSON = "application/json"
+V2_JSON = "application/vnd.spring-cloud.config-server.v2+json"
+
+
+def render(environment: Environment, media_type: str) -> bytes:
+    """*environment* as a compact UTF-8 document of *media_type*, a key of RENDERERS.
+
+    Keys stand in the order of Spring's own document; V2 gives `{"value", "origin"}` for
+    each property.
+    """
+    return RENDERERS[media_type](environment).encode("utf-8")
+
+
+def content_version(sources: Iterable[PropertySource]) -> str:
+    """A text that changes when the names or the content of *sources* change; 32 hex
+    digits.
+    """
+    text = _sources(sources, _property)
+    return hashlib.blake2b(text.encode("utf-8"), digest_size=16).hexdigest()
+
+
+def _json(environment: Environment) -> str:
+    return _document(environment, _property)
+
+
+def _v2_json(environment: Environment) -> str:
+    return _document(environment, _property_with_origin)
+
+
+RENDERERS: dict[str, Callable[[Environment], str]] = {JSON: _json, V2_JSON: _v2_json}
+
+
+def _document(environment: Environment, write: Callable[[str, Entry], str]) -> str:
+    profiles = ",".join(quote(profile) for profile in environment.profiles)
+    return (
+        f'{{"name":{quote(environment.name)},"profiles":[{profiles}],"label":{_text(environment.label)},'
+        f'"version":{_text(environment.version)},"state":{_text(environment.state)},'
+        f'"propertySources":{_sources(environment.sources, write)}}}'
+    )
+
+
+def _sources(
+    sources: Iterable[PropertySource], write: Callable[[str, Entry], str]
+) -> str:
+    return "[" + ",".join(_source(source, write) for source in sources) + "]"
+
+
+def _source(source: PropertySource, write: Callable[[str, Entry], str]) -> str:
+    properties = ",".join([write(key, entry) for key, entry in source.entries.items()])
+    return f'{{"name":{quote(source.name)},"source":{{{properties}}}}}'
+
+
+def _property(key: str, entry: Entry) -> str:
+    return f"{quote(key)}:{_value(entry.value)}"
+
+
+def _property_with_origin(key: str, entry: Entry) -> str:
+    origin = f'"{entry.line}:{entry.column}"' if entry.line else "null"
+    return f'{quote(key)}:{{"value":{_value(entry.value)},"origin":{origin}}}'
+
+
+def _text(text: str | None) -> str:
+    return "null" if text is None else quote(text)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, str):
+        return quote(value)
+    if value is True or value is False:
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return number_text(value) if math.isfinite(value) else f'"{number_text(value)}"'
+    return "null" if value is None else str(value)

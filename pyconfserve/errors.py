@@ -1,0 +1,292 @@
+"""Every error of the package, in one tree.
+
+    ConfigError                     500   root: catch this
+      InvalidRequest                400   a name, label, body or value is malformed
+        PathEscapes                 400   a segment would leave the root
+      ConfigNotFound                404   no source, no such label, no such route
+      MethodNotAllowed              405   the route exists, not for this method
+        ReadOnlyBackend             405   a save where nothing may be saved
+      Conflict                      409   what is stored does not allow this change
+      VersionConflict               412   no longer what the change was made for
+      ValueTooLarge                 413   above what may be stored
+      UnsupportedMedia              415   a body that is not JSON
+      WrongHost                     421   a Host this server does not answer for
+      SchemaViolation               422   the format of the file cannot hold the value
+      Forbidden                     403   not with these rights
+      DocumentError                 500   a stored document does not parse
+      BackendError                  502   a store failed
+        BackendUnavailable          503   … and trying again may help
+        BackendMisconfigured        500   … and only its owner can help
+        StorageFull                 507   … because there is no room left
+      ProtocolError                 400   not HTTP we speak; one subclass a limit
+      SettingsError                  -    how the program was called; exit status 2
+      MissingDependency              -    a library is missing; also an ImportError
+
+Errors keep fields and a message of one line: what was expected and what was got, lower
+case, no full stop. A message never quotes stored content, credentials or a path outside
+of a root (design: errors), so that it can be shown to whoever asked.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BackendError",
+    "BackendMisconfigured",
+    "BackendUnavailable",
+    "BodyTooLarge",
+    "ConfigError",
+    "ConfigNotFound",
+    "Conflict",
+    "DocumentError",
+    "ExpectationFailed",
+    "Forbidden",
+    "HeadersTooLarge",
+    "InvalidRequest",
+    "LengthRequired",
+    "MethodNotAllowed",
+    "MissingDependency",
+    "PathEscapes",
+    "ProtocolError",
+    "ReadOnlyBackend",
+    "RequestTimeout",
+    "SchemaViolation",
+    "SettingsError",
+    "StorageFull",
+    "TargetTooLong",
+    "TooManyConnections",
+    "UnknownMethod",
+    "UnknownTransferCoding",
+    "UnknownVersion",
+    "UnsupportedMedia",
+    "ValueTooLarge",
+    "VersionConflict",
+    "WrongHost",
+]
+
+
+class ConfigError(Exception):
+    """Root of all errors of this package; `status` is the HTTP status that says the
+    same.
+    """
+
+    status = 500
+
+
+class InvalidRequest(ConfigError):
+    """A name, a label, a body or a value is malformed; `field` says which."""
+
+    status = 400
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class PathEscapes(InvalidRequest):
+    """A segment that would leave the root: `..`, a slash after decoding, their like."""
+
+
+class ConfigNotFound(ConfigError):
+    """Nothing is stored under this name."""
+
+    status = 404
+
+
+class MethodNotAllowed(ConfigError):
+    """The route exists, but not for this method; `allowed` lists those it has."""
+
+    status = 405
+
+    def __init__(self, message: str, allowed: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
+class ReadOnlyBackend(MethodNotAllowed):
+    """A save to a backend or a server that takes none."""
+
+    def __init__(self, message: str = "this server is read-only") -> None:
+        super().__init__(message, ("GET", "HEAD", "OPTIONS"))
+
+
+class Conflict(ConfigError):
+    """What is stored, or a reserved name, does not allow this change."""
+
+    status = 409
+
+
+class VersionConflict(ConfigError):
+    """What is stored is no longer what the change was made for."""
+
+    status = 412
+
+
+class ValueTooLarge(ConfigError):
+    """A bundle above what may be stored as one."""
+
+    status = 413
+
+
+class UnsupportedMedia(ConfigError):
+    """A body of another type than JSON."""
+
+    status = 415
+
+
+class WrongHost(ConfigError):
+    """A Host that this server does not answer for (RFC 9110 §15.5.20)."""
+
+    status = 421
+
+
+class SchemaViolation(ConfigError):
+    """The format of the stored file cannot hold this value."""
+
+    status = 422
+
+
+class Forbidden(ConfigError):
+    """The request is understood and refused."""
+
+    status = 403
+
+
+class DocumentError(ConfigError):
+    """A stored document does not parse.
+
+    `location` is the file relative to its root ("" until the reader of the file adds
+    it), `line` and `column` count from 1 and are 0 where the format does not tell.
+    """
+
+    def __init__(
+        self, problem: str, line: int = 0, column: int = 0, location: str = ""
+    ) -> None:
+        super().__init__(problem, line, column, location)
+        self.problem = problem
+        self.line = line
+        self.column = column
+        self.location = location
+
+    def __str__(self) -> str:
+        place = [self.location] if self.location else []
+        if self.line:
+            place += [str(self.line), str(self.column)]
+        return f"{':'.join(place)}: {self.problem}" if place else self.problem
+
+    def at(self, location: str) -> DocumentError:
+        """The same error, with the file it was found in."""
+        return DocumentError(self.problem, self.line, self.column, location)
+
+
+class BackendError(ConfigError):
+    """A store failed; the library's or the system's own error is the cause."""
+
+    status = 502
+
+
+class BackendUnavailable(BackendError):
+    """A store failed in a way that may pass."""
+
+    status = 503
+
+
+class BackendMisconfigured(BackendError):
+    """A store failed in a way that only its owner can mend."""
+
+    status = 500
+
+
+class StorageFull(BackendError):
+    """No room is left to store this."""
+
+    status = 507
+
+
+class ProtocolError(ConfigError):
+    """Bytes that are not HTTP as we speak it; the connection ends after the answer."""
+
+    status = 400
+
+
+class RequestTimeout(ProtocolError):
+    """The head or the body of a request did not arrive in time."""
+
+    status = 408
+
+
+class LengthRequired(ProtocolError):
+    """A method that carries a body, without saying how long it is."""
+
+    status = 411
+
+
+class BodyTooLarge(ProtocolError):
+    """A body above its limit, refused before it is read."""
+
+    status = 413
+
+
+class TargetTooLong(ProtocolError):
+    """A request line above its limit."""
+
+    status = 414
+
+
+class ExpectationFailed(ProtocolError):
+    """An `Expect` other than `100-continue`."""
+
+    status = 417
+
+
+class HeadersTooLarge(ProtocolError):
+    """Header lines above one of their limits."""
+
+    status = 431
+
+
+class UnknownMethod(ProtocolError):
+    """A method that no route of any server of this kind has."""
+
+    status = 501
+
+
+class UnknownTransferCoding(ProtocolError):
+    """A transfer coding other than `chunked`."""
+
+    status = 501
+
+
+class TooManyConnections(ProtocolError):
+    """All places for connections are taken."""
+
+    status = 503
+
+
+class UnknownVersion(ProtocolError):
+    """A version of HTTP other than 1.0 and 1.1."""
+
+    status = 505
+
+
+class SettingsError(ConfigError):
+    """A setting that is unknown, malformed or impossible; `key` names it, `source`
+    where it stands.
+    """
+
+    def __init__(self, problem: str, key: str = "", source: str = "") -> None:
+        super().__init__(problem, key, source)
+        self.problem = problem
+        self.key = key
+        self.source = source
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.source, self.key, self.problem) if part)
+
+
+class MissingDependency(ConfigError, ImportError):
+    """An optional library is not installed; the message says how to install it."""
+
+    def __init__(self, feature: str, library: str, install: str) -> None:
+        super().__init__(f"{feature} needs {library}: pip install '{install}'")
+        self.library = library

@@ -1,0 +1,170 @@
+"""Trees of files: the seam below every backend that keeps its bundles in files.
+
+A `FileTree` is a place with files at relative paths; bundles.py is written on top of it
+once, so that a folder, a commit of git, a prefix of S3 and a dict behave alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from .errors import VersionConflict
+
+__all__ = [
+    "BundleName",
+    "DictTree",
+    "File",
+    "FileTree",
+    "Folder",
+    "Location",
+    "WritableTree",
+    "check_expected",
+]
+
+
+class File(NamedTuple):
+    """A regular file's bytes, and when it was modified, in seconds since the epoch."""
+
+    data: bytes
+    modified: float
+
+
+class Folder(NamedTuple):
+    """The names in a folder, those that begin with a dot left out, in alphabetical
+    order.
+    """
+
+    files: tuple[str, ...]
+    folders: tuple[str, ...]
+
+
+class BundleName(NamedTuple):
+    """The three names of a bundle, canonical."""
+
+    application: str
+    profile: str
+    label: str
+
+
+class FileTree(Protocol):
+    """Files at relative paths such as `main/orders-prod.yml`; "" is the top folder.
+    Methods may block.
+    """
+
+    def read(self, path: str) -> File | None:
+        """The regular file at *path*; None for anything else. Raises BackendError when
+        it cannot tell.
+        """
+        ...
+
+    def list(self, folder: str) -> Folder | None:
+        """What is in *folder*; None when it is no folder."""
+        ...
+
+    def stamp(
+        self, paths: Sequence[str], *, fresh: bool = False
+    ) -> tuple[Hashable, ...]:
+        """For each path a value that changes when its content does, None where nothing
+        is.
+
+        A folder's changes when a name in it comes or goes. Without *fresh* it may be as
+        old as the tree's refresh interval. Fast: it is called for every request.
+        """
+        ...
+
+
+class WritableTree(FileTree, Protocol):
+    """A tree that takes changes."""
+
+    def change(
+        self,
+        changes: Mapping[str, bytes | None],
+        message: str,
+        expected: Mapping[str, Hashable] | None = None,
+    ) -> None:
+        """Write files, and remove those whose bytes are None; durable when this
+        returns.
+
+        *message* says what for, where the tree keeps a history. Raises VersionConflict,
+        with nothing changed, when a path of *expected* no longer has that stamp;
+        BackendError when the store fails.
+        """
+        ...
+
+
+class DictTree:
+    """A tree over a dict of paths to bytes: for tests, and to embed files without a
+    disk.
+    """
+
+    def __init__(self, files: Mapping[str, bytes] | None = None) -> None:
+        self._files = {path: (data, 0) for path, data in (files or {}).items()}
+        self._changes = 0
+
+    def read(self, path: str) -> File | None:
+        """The bytes under *path*, modified at the epoch."""
+        found = self._files.get(path)
+        return File(found[0], 0.0) if found else None
+
+    def list(self, folder: str) -> Folder | None:
+        """The names below *folder*; None when no path begins with it."""
+        prefix = f"{folder}/" if folder else ""
+        below = [
+            path.removeprefix(prefix) for path in self._files if path.startswith(prefix)
+        ]
+        if folder and not below:
+            return None
+        shown = sorted({path for path in below if not path.startswith(".")})
+        files = tuple(path for path in shown if "/" not in path)
+        folders = tuple(
+            dict.fromkeys(path.partition("/")[0] for path in shown if "/" in path)
+        )
+        return Folder(files, folders)
+
+    def stamp(
+        self, paths: Sequence[str], *, fresh: bool = False
+    ) -> tuple[Hashable, ...]:
+        """The number of the change that last wrote each file; for a folder, what it
+        holds.
+        """
+        return tuple(
+            self._files[path][1] if path in self._files else self.list(path)
+            for path in paths
+        )
+
+    def change(
+        self,
+        changes: Mapping[str, bytes | None],
+        message: str,
+        expected: Mapping[str, Hashable] | None = None,
+    ) -> None:
+        """Apply *changes* at once."""
+        check_expected(self, expected)
+        self._changes += 1
+        for path, data in changes.items():
+            if data is None:
+                self._files.pop(path, None)
+            else:
+                self._files[path] = (data, self._changes)
+
+
+def check_expected(tree: FileTree, expected: Mapping[str, Hashable] | None) -> None:
+    """Raise VersionConflict unless every path of *expected* still has its stamp."""
+    if expected and tree.stamp(tuple(expected), fresh=True) != tuple(expected.values()):
+        raise VersionConflict("the files were changed by someone else meanwhile")
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a tree where bundles are looked for: the first of `folders` that has
+    one.
+
+    A folder is "" or ends in a slash. `uri` is how Spring's source names begin, with
+    its last slash.
+    """
+
+    tree: FileTree
+    folders: tuple[str, ...] = ("",)
+    uri: str = ""

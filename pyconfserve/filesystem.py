@@ -1,0 +1,133 @@
+"""FilesystemConfigBackend: bundles as files in one folder, or in several that lie over
+each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .backend import ConfigSource, Found
+from .bundles import read_bundle, read_sources, save_bundle, stamp_of
+from .environment import names
+from .environment.overlay import DEFAULT_LABEL, Lookup
+from .environment.properties import check_tree
+from .errors import BackendUnavailable
+from .files import BundleName, Location
+from .folder import REFRESH_INTERVAL, FolderTree, reported
+from .listing import list_bundles
+
+__all__ = ["FilesystemConfigBackend"]
+
+
+class FilesystemConfigBackend:
+    """Bundles as files `<root>/<label>/<application>-<profile>.yaml`, in one folder or
+    in tiers.
+
+    *search_locations* are folders, highest precedence first, merged key by key; without
+    them *root* is the only one. Saves and listings go to the first. Folders that are
+    missing are made, as an empty place to save to. Reading is safe while files change;
+    an edit on disk shows within *refresh_interval* seconds.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        search_locations: Sequence[str | os.PathLike[str]] | None = None,
+        *,
+        label: str | None = None,
+        refresh_interval: float = REFRESH_INTERVAL,
+    ) -> None:
+        places = list(search_locations or [root])
+        for place in places:
+            with reported(os.fspath(place)):
+                Path(place).mkdir(parents=True, exist_ok=True)
+        self._trees = [FolderTree(place, refresh_interval) for place in places]
+        self._label = label
+        self.default_label = label or DEFAULT_LABEL
+        self._saved: dict[str, BundleName] = {}
+
+    async def sources(self, lookup: Lookup) -> Found:
+        """All that the folders have for it; raises DocumentError, BackendError."""
+        label = self._label_for(lookup)
+        return await asyncio.to_thread(
+            read_sources, lookup, self._blocks(lookup), label
+        )
+
+    def stamp(self, seen: Hashable) -> Hashable:
+        """The stamps of the files that an answer was made from."""
+        return stamp_of(seen)
+
+    async def fetch(
+        self, application: str, profile: str, label: str = DEFAULT_LABEL
+    ) -> ConfigSource | None:
+        """The one bundle, its locations merged; raises InvalidRequest, DocumentError,
+        BackendError.
+        """
+        name = _name(application, profile, label)
+        locations = [_with_label_folder(tree, name.label) for tree in self._trees]
+        return await asyncio.to_thread(read_bundle, name, locations)
+
+    async def save(self, source: ConfigSource) -> None:
+        """Write the bundle to the first location, durably; raises InvalidRequest,
+        Conflict, BackendError.
+        """
+        name = _name(source.application, source.profile, source.label)
+        check_tree(source.properties)
+        tree = self._trees[0]
+        folders = [f"{name.label}/"]
+        if name.label == self.default_label:
+            folders.append("")
+        path = await asyncio.to_thread(
+            save_bundle, tree, folders, name, dict(source.properties)
+        )
+        self._saved[path] = name
+
+    def health(self) -> Mapping[str, Any]:
+        """The folders; raises BackendUnavailable when none of them is there."""
+        present = {tree.root: os.path.isdir(tree.root) for tree in self._trees}
+        if not any(present.values()):
+            raise BackendUnavailable("no location is there")
+        return {
+            "locations": {
+                root: "UP" if is_there else "DOWN" for root, is_there in present.items()
+            }
+        }
+
+    def _label_for(self, lookup: Lookup) -> str:
+        return self._label or lookup.dialect.default_label
+
+    def _blocks(self, lookup: Lookup) -> list[list[Location]]:
+        labels = tuple(reversed(lookup.labels)) or (self._label_for(lookup),)
+        if not lookup.dialect.label_folder_beside:
+            return [
+                [_with_label_folder(tree, label) for tree in self._trees]
+                for label in labels
+            ]
+        plain = [Location(tree, uri=f"file:{tree.root}/") for tree in self._trees]
+        labelled = [
+            Location(tree, (f"{label}/",), f"file:{tree.root}/{label}/")
+            for label in labels
+            for tree in self._trees
+        ]
+        return [plain + labelled]
+
+    async def list(self) -> list[ConfigSource]:
+        """The bundles of the first location, by name: properties are left empty."""
+        bundles = await asyncio.to_thread(
+            list_bundles, self._trees[0], self.default_label, dict(self._saved)
+        )
+        return [ConfigSource(*name) for name in dict.fromkeys(bundles)]
+
+
+def _with_label_folder(tree: FolderTree, label: str) -> Location:
+    return Location(tree, (f"{label}/", ""))
+
+
+def _name(application: str, profile: str, label: str) -> BundleName:
+    return BundleName(
+        names.application(application), names.profile(profile), names.label(label)
+    )

@@ -1,0 +1,245 @@
+"""A folder as a tree of files.
+
+It is read through descriptors from its root, a component at a time without following
+links; a link is followed by hand, so that it cannot leave the root (hardening.md 0.2)
+and a mounted Kubernetes ConfigMap works all the same.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+import threading
+import time
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+
+from .environment.formats.document import LARGEST_FILE
+from .errors import (
+    BackendError,
+    BackendMisconfigured,
+    BackendUnavailable,
+    DocumentError,
+    StorageFull,
+)
+from .files import File, Folder, check_expected
+from .walk import Walk
+
+__all__ = ["REFRESH_INTERVAL", "FolderTree", "reported"]
+
+REFRESH_INTERVAL = 0.1  # seconds for which a stamp is believed
+_UNSETTLED = (
+    50_000_000  # ns after a change in which another may leave no trace in the times
+)
+_TEMPORARY = ".pyconfserve-tmp"  # ends the hidden names of files being written
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PASSING = (
+    errno.EROFS,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.EAGAIN,
+    errno.EINTR,
+)
+
+
+class FolderTree:
+    """The folder *root* as a tree; stamps are at most *refresh_interval* s old."""
+
+    def __init__(
+        self, root: str | os.PathLike[str], refresh_interval: float = REFRESH_INTERVAL
+    ) -> None:
+        self.root = os.path.abspath(root)
+        self._interval = refresh_interval
+        self._stamps: dict[str, Hashable] = {}
+        self._stamps_until = 0.0
+        self._writing = threading.Lock()
+
+    def read(self, path: str) -> File | None:
+        """The regular file at *path*; raises DocumentError above the limit of size,
+        BackendError.
+        """
+        with reported(path), self._opened(path) as descriptor:
+            if descriptor is None:
+                return None
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            if status.st_size > LARGEST_FILE:
+                raise DocumentError(f"larger than {LARGEST_FILE} bytes", location=path)
+            return File(_read_all(descriptor), status.st_mtime)
+
+    def list(self, folder: str) -> Folder | None:
+        """What is in *folder*; links to files count, links to folders do not."""
+        with reported(folder), self._opened(folder) as descriptor:
+            if descriptor is None or not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                return None
+            with os.scandir(descriptor) as entries:
+                shown = sorted(
+                    (entry.name, entry.is_dir(follow_symlinks=False))
+                    for entry in entries
+                )
+        visible = [(name, is_folder) for name, is_folder in shown if _is_shown(name)]
+        return Folder(
+            tuple(name for name, is_folder in visible if not is_folder),
+            tuple(name for name, is_folder in visible if is_folder),
+        )
+
+    def stamp(
+        self, paths: Sequence[str], *, fresh: bool = False
+    ) -> tuple[Hashable, ...]:
+        """(device, inode, size, modified, changed, settled) of each path, None where
+        nothing is.
+        """
+        if fresh:
+            return tuple([self._stat(path) for path in paths])
+        stamps = self._stamps
+        now = time.monotonic()
+        if now >= self._stamps_until:
+            stamps = self._stamps = {}
+            self._stamps_until = now + self._interval
+        for path in paths:
+            if path not in stamps:
+                stamps[path] = self._stat(path)
+        return tuple([stamps[path] for path in paths])
+
+    def change(
+        self,
+        changes: Mapping[str, bytes | None],
+        message: str,
+        expected: Mapping[str, Hashable] | None = None,
+    ) -> None:
+        """Write and remove files durably: temporary file, fsync, rename, fsync of the
+        folder (design: saves).
+        """
+        with self._writing:
+            check_expected(self, expected)
+            try:
+                for path, data in changes.items():
+                    with reported(path), self._folder_of(path) as folder:
+                        _replace(folder, path.rpartition("/")[2], data)
+            finally:
+                self._stamps = {}
+
+    def _stat(self, path: str) -> Hashable:
+        try:
+            status = os.stat(f"{self.root}/{path}")
+        except (OSError, ValueError):
+            return None
+        settled = abs(time.time_ns() - status.st_ctime_ns) > _UNSETTLED
+        return (
+            status.st_dev,
+            status.st_ino,
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+            settled,
+        )
+
+    @contextmanager
+    def _opened(self, path: str) -> Iterator[int | None]:
+        """A descriptor of what is at *path*, None when it is absent or a link leads out
+        of the root.
+        """
+        walk = Walk(self.root)
+        try:
+            yield walk.to(path)
+        finally:
+            walk.close()
+
+    @contextmanager
+    def _folder_of(self, path: str) -> Iterator[int]:
+        """A descriptor of the folder that *path* lies in, which is made when it is
+        missing.
+        """
+        folder = path.rpartition("/")[0]
+        walk = Walk(self.root)
+        try:
+            descriptor = walk.to(folder)
+            if descriptor is None:
+                walk.close()
+                self._make_folders(folder)
+                descriptor = walk.to(folder)
+            if descriptor is None:
+                raise BackendMisconfigured(f"{folder} is not a folder below the root")
+            yield descriptor
+        finally:
+            walk.close()
+
+    def _make_folders(self, folder: str) -> None:
+        parent, _, name = folder.rpartition("/")
+        with self._folder_of(f"{parent}/x" if parent else "x") as descriptor:
+            with suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=descriptor)
+            os.fsync(descriptor)
+
+
+def _is_shown(name: str) -> bool:
+    """Whether a listing shows this name: not hidden, and text that every client can
+    take.
+    """
+    return not name.startswith(".") and name.isprintable()
+
+
+def _read_all(descriptor: int) -> bytes:
+    """All bytes of a file, at most one above the limit."""
+    parts = []
+    left = LARGEST_FILE + 1
+    while left and (part := os.read(descriptor, min(left, 1 << 20))):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
+
+
+def _replace(folder: int, name: str, data: bytes | None) -> None:
+    """Give the file *name* in *folder* new bytes, or none at all, and make that
+    durable.
+    """
+    if data is None:
+        os.unlink(name, dir_fd=folder)
+        os.fsync(folder)
+        return
+    temporary = f".{secrets.token_hex(8)}{_TEMPORARY}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o600, dir_fd=folder)
+    try:
+        try:
+            with suppress(FileNotFoundError):
+                os.fchmod(
+                    descriptor, stat.S_IMODE(os.stat(name, dir_fd=folder).st_mode)
+                )
+            _write_all(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=folder)
+        raise
+    os.fsync(folder)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Write *data* whole: one call may take only a part of it."""
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+@contextmanager
+def reported(path: str) -> Iterator[None]:
+    """Turn the system's errors into ours, naming *path* as it is below the root."""
+    try:
+        yield
+    except OSError as error:
+        kind: type[BackendError] = BackendMisconfigured
+        if error.errno in _FULL:
+            kind = StorageFull
+        elif error.errno in _PASSING:
+            kind = BackendUnavailable
+        raise kind(
+            f"{path or 'the root'}: {os.strerror(error.errno or 0).lower()}"
+        ) from error

@@ -1,0 +1,245 @@
+"""One client's connection: bytes in, requests to the routes, answers out, each part
+within its deadline.
+
+An answer that is ready is written in the call that brought the request, without a task.
+A request is answered before the next of its connection is looked at, so that pipelined
+answers keep their order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..errors import ProtocolError, RequestTimeout, TooManyConnections
+from .http11 import CONTINUE, HeadMemo, Parser, serialize
+from .messages import Request, Response
+from .routes import Routes, error_response
+
+__all__ = ["Connection", "Deadlines", "Host"]
+
+_LARGEST_BACKLOG = 256 * 1024  # bytes taken from a client while it is being answered
+_LINGER = 2.0  # seconds to read an answer that ends its connection
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds, each for the whole of its part, so that a byte now and then wins
+    nothing.
+    """
+
+    head: float = 10
+    body: float = 30
+    idle: float = 75  # nginx's keepalive_timeout
+    writing: float = 30  # without taking anything of an answer
+    drain: float = 30
+
+
+class Host(Protocol):
+    """What a connection needs of the listener that it belongs to."""
+
+    routes: Routes
+    deadlines: Deadlines
+    memo: HeadMemo
+    is_draining: bool
+
+    def opened(self, connection: Connection) -> bool:
+        """Count a connection; False when there is no place for it."""
+        ...
+
+    def lost(self, connection: Connection) -> None:
+        """Forget a connection."""
+        ...
+
+    def date(self) -> str:
+        """The time as a Date header has it."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """One client: bytes in, requests to the routes, answers out."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._deadlines = host.deadlines
+        self._routes = host.routes
+        self._parser = Parser(host.memo)
+        self._clock = asyncio.get_running_loop().time
+        self._transport: asyncio.Transport
+        self._task: asyncio.Task[None] | None = None
+        self._is_paused = False  # the client does not take what was written
+        self._is_over = False  # no request is read any more
+        self._has_ended = False  # the client sends no more
+        self._phase = ""
+        self.deadline = math.inf
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._enter("idle")
+        if not self._host.opened(self):
+            self._refuse(TooManyConnections("all places for connections are taken"))
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_over:
+            return
+        if self._phase == "idle" and not self._is_paused:
+            request = self._host.memo.get(data)
+            response = None if request is None else self._routes.ready(request)
+            if request is not None and response is not None:
+                self._send(request, response)
+                if self._phase == "idle":
+                    self._enter("idle")
+                return
+        self._parser.feed(data)
+        if self._task is None:
+            self._pump()
+        elif self._parser.buffered > _LARGEST_BACKLOG:
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """Answer what came before the end: a client may close its sending half and read
+        on.
+        """
+        self._has_ended = True
+        if self._task is None:
+            self._pump()
+        return not self._is_over
+
+    def pause_writing(self) -> None:
+        self._is_paused = True
+        self._enter("writing")
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        if self._task is None and not self._is_over:
+            self._pump()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._is_over = True
+        self._host.lost(self)
+
+    def end_when_answered(self) -> None:
+        """Take part in a drain: answer what has arrived, then close."""
+        if self._task is None:
+            self._pump()
+
+    def expire(self) -> None:
+        """Act on a deadline that has passed."""
+        if self._phase in ("head", "body"):
+            self._refuse(
+                RequestTimeout(
+                    f"the {self._phase} of the request did not arrive in time"
+                )
+            )
+        elif self._phase == "idle":
+            self._transport.close()
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        """Close at once, whatever is unsent."""
+        self._transport.abort()
+
+    def _pump(self) -> None:
+        """Answer the requests that are complete, until one has to be waited for."""
+        while not (self._is_over or self._is_paused):
+            try:
+                event = self._parser.next_event()
+            except ProtocolError as error:
+                self._refuse(error)
+                return
+            if event is None:
+                self._wait_for_more()
+                return
+            if isinstance(event, Response):
+                self._transport.write(serialize(CONTINUE, date=""))
+                continue
+            response = self._routes.ready(event)
+            if response is None:
+                self._enter("answering")
+                self._task = asyncio.get_running_loop().create_task(self._answer(event))
+                return
+            self._send(event, response)
+
+    async def _answer(self, request: Request) -> None:
+        response = await self._routes.handle(request)
+        self._task = None
+        if self._transport.is_closing():
+            return
+        self._send(request, response)
+        self._transport.resume_reading()
+        self._pump()
+
+    def _wait_for_more(self) -> None:
+        """No request is complete: wait in the right phase, or end where nothing more
+        will come.
+        """
+        if self._has_ended:
+            self._end()
+        elif self._host.is_draining and self._parser.is_idle:
+            self._is_over = True
+            self._transport.close()
+        elif self._parser.is_in_body:
+            self._enter("body", keep=True)
+        elif self._parser.is_idle:
+            self._enter("idle")
+        else:
+            self._enter("head", keep=True)
+
+    def _send(self, request: Request, response: Response) -> None:
+        keep_alive = request.keep_alive and not (
+            self._host.is_draining and self._parser.is_idle
+        )
+        self._transport.write(
+            serialize(
+                response,
+                date=self._host.date(),
+                keep_alive=keep_alive,
+                says_keep_alive="connection" in request.headers and keep_alive,
+                with_body=request.method != "HEAD",
+            )
+        )
+        if not keep_alive:
+            self._end()
+
+    def _refuse(self, error: ProtocolError) -> None:
+        """Answer an error after which the rest of the stream means nothing."""
+        response = error_response(error, "")
+        self._transport.write(
+            serialize(response, date=self._host.date(), keep_alive=False)
+        )
+        self._end()
+
+    def _end(self) -> None:
+        """Close after what was written; what still comes in is read, so that no reset
+        destroys the answer.
+        """
+        self._is_over = True
+        if self._has_ended or not self._transport.can_write_eof():
+            self._transport.close()
+            return
+        self._transport.write_eof()
+        self._enter("lingering")
+
+    def _enter(self, phase: str, *, keep: bool = False) -> None:
+        """Begin a phase with its deadline; *keep* the deadline when it is the same
+        phase still.
+        """
+        if keep and phase == self._phase:
+            return
+        self._phase = phase
+        seconds = {
+            "idle": self._deadlines.idle,
+            "head": self._deadlines.head,
+            "body": self._deadlines.body,
+            "writing": self._deadlines.writing,
+            "lingering": _LINGER,
+        }.get(phase, math.inf)
+        self.deadline = self._clock() + seconds

@@ -1,0 +1,23 @@
+"""What /health says: to everyone only up or down, to the owner also why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import ConfigError
+from ..server import ConfigServer
+
+__all__ = ["report"]
+
+
+async def report(
+    server: ConfigServer, *, with_details: bool
+) -> tuple[int, dict[str, Any]]:
+    """The HTTP status and the document; 503 only when the backend can answer nobody."""
+    try:
+        details = server.health()
+    except ConfigError as error:
+        return 503, {"status": "DOWN", "problem": str(error)} if with_details else {
+            "status": "DOWN"
+        }
+    return 200, {"status": "UP", **details} if with_details else {"status": "UP"}

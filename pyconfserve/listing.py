@@ -1,0 +1,77 @@
+"""The names of the bundles in a tree, told from the names of its files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from .environment import names
+from .environment.overlay import DEFAULT_PROFILE, OWN
+from .errors import ConfigError
+from .files import BundleName, FileTree
+
+__all__ = ["list_bundles"]
+
+_DEEPEST_LABEL = 8  # folders in which list_bundles looks
+
+
+def list_bundles(
+    tree: FileTree,
+    default_label: str,
+    saved: Mapping[str, BundleName],
+    folder: str = "",
+    depth: int = 1,
+) -> list[BundleName]:
+    """The names of the bundles in a folder of *tree* and its label folders, by path;
+    files are not read.
+
+    `order-service-prod.yml` is `order-service` with profile `prod` where
+    `order-service.yml` or another profile of it lies beside it, else it splits at its
+    last dash; *saved* knows better, by path.
+    """
+    content = tree.list(folder)
+    if content is None:
+        return []
+    prefix = f"{folder}/" if folder else ""
+    label = folder or default_label
+    stems = {
+        file.rpartition(".")[0]: f"{prefix}{file}"
+        for file in content.files
+        if file.rpartition(".")[2] in OWN.suffixes
+    }
+    found = [
+        saved.get(path) or BundleName(*_split(stem, stems), label)
+        for stem, path in stems.items()
+    ]
+    if depth < _DEEPEST_LABEL:
+        for child in content.folders:
+            found += list_bundles(
+                tree, default_label, saved, f"{prefix}{child}", depth + 1
+            )
+    return [bundle for bundle in found if _is_servable(bundle)]
+
+
+def _split(stem: str, stems: Collection[str]) -> tuple[str, str]:
+    """(application, profile) of a file's name without its suffix, judged by the names
+    beside it.
+    """
+    cuts = [index for index, character in enumerate(stem) if character == "-"]
+    others = {other.rpartition("-")[0] for other in stems if other != stem}
+    if not cuts or stem in others:
+        return stem, DEFAULT_PROFILE
+    for siblings in (stems, others):
+        for cut in reversed(cuts):
+            if stem[:cut] in siblings:
+                return stem[:cut], stem[cut + 1 :]
+    return stem[: cuts[-1]], stem[cuts[-1] + 1 :]
+
+
+def _is_servable(bundle: BundleName) -> bool:
+    try:
+        (
+            names.application(bundle.application),
+            names.profile(bundle.profile),
+            names.label(bundle.label),
+        )
+    except ConfigError:
+        return False
+    return True

@@ -1,0 +1,105 @@
+"""One pass over files for one answer, and its record: what was read, missed or listed,
+with its stamps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+
+from .backend import Found
+from .environment import formats
+from .environment.formats.document import Document
+from .environment.overlay import Dialect, PropertySource
+from .errors import DocumentError
+from .files import FileTree
+
+__all__ = ["Reading", "Seen", "read_settled"]
+
+_MOST_READINGS = (
+    5  # of one lookup while its files change: a swap is over after one more
+)
+
+Seen = tuple[tuple[FileTree, tuple[str, ...]], ...]
+
+
+class Reading:
+    """One pass over files; a file is read and parsed once in it.
+
+    A stamp is taken before its file is read, so that no later change hides behind it;
+    what is absent is covered by the stamp of the folder it would be in.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self._stamps: dict[FileTree, dict[str, Hashable]] = {}
+        self._documents: dict[tuple[FileTree, str], tuple[Document, ...] | None] = {}
+
+    def documents(self, tree: FileTree, path: str) -> tuple[Document, ...] | None:
+        """The documents of a file, None when there is no such file; raises
+        DocumentError with its path.
+        """
+        key = (tree, path)
+        if key not in self._documents:
+            self._documents[key] = self._read(tree, path)
+        return self._documents[key]
+
+    def _read(self, tree: FileTree, path: str) -> tuple[Document, ...] | None:
+        stamps = self._stamps.setdefault(tree, {})
+        folder, _, file = path.rpartition("/")
+        if folder not in stamps:
+            stamps[folder] = tree.stamp((folder,), fresh=True)[0]
+        if stamps[folder] is None:
+            return None
+        stamp = tree.stamp((path,), fresh=True)[0]
+        if stamp is None:
+            return None
+        stamps[path] = stamp
+        found = tree.read(path)
+        if found is None:
+            return None
+        try:
+            return formats.parse(
+                found.data, file.rpartition(".")[2], self.dialect.properties_charset
+            )
+        except DocumentError as error:
+            raise error.at(path) from error
+
+    def stamps_in(self, tree: FileTree) -> Mapping[str, Hashable]:
+        """The paths of one tree that were looked at, with their stamps."""
+        return self._stamps.get(tree, {})
+
+    def seen(self) -> Seen:
+        """All that the answer depends on."""
+        return tuple((tree, tuple(stamps)) for tree, stamps in self._stamps.items())
+
+    def stamp(self) -> tuple[tuple[Hashable, ...], ...]:
+        """The stamps of `seen()`, as they were before each was read."""
+        return tuple(tuple(stamps.values()) for stamps in self._stamps.values())
+
+    def still_holds(self) -> bool:
+        """Whether nothing that was seen has changed since: then all of it stood at one
+        moment.
+        """
+        return self.stamp() == tuple(
+            tree.stamp(paths, fresh=True) for tree, paths in self.seen()
+        )
+
+
+def read_settled(
+    read: Callable[[Reading], list[PropertySource]], dialect: Dialect, label: str
+) -> Found:
+    """What *read* gives, read again while files change under it; the last reading
+    counts in any case.
+    """
+    for attempt in range(_MOST_READINGS):
+        reading = Reading(dialect)
+        is_last = attempt == _MOST_READINGS - 1
+        try:
+            sources = read(reading)
+        except DocumentError:
+            if is_last or reading.still_holds():
+                raise
+            continue
+        if is_last or reading.still_holds():
+            break
+    return Found(tuple(sources), label, seen=reading.seen(), stamp=reading.stamp())

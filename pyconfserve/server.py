@@ -1,0 +1,218 @@
+"""ConfigServer: bundles over any backend, for any edge; it knows no web framework."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from .backend import (
+    ClosingBackend,
+    ConfigBackend,
+    ConfigSource,
+    Found,
+    HealthBackend,
+    LabelledBackend,
+    find,
+)
+from .environment import names, rendering
+from .environment.overlay import (
+    DEFAULT_LABEL,
+    DEFAULT_PROFILE,
+    OWN,
+    Dialect,
+    Environment,
+    Lookup,
+    make_lookup,
+)
+from .errors import (
+    ConfigNotFound,
+    Conflict,
+    DocumentError,
+    InvalidRequest,
+    ReadOnlyBackend,
+)
+
+__all__ = ["ConfigServer"]
+
+_logger = logging.getLogger("pyconfserve.server")
+_MOST_PROBLEMS = 100  # kept for /health; the log has them all
+_FORMAT_ENDINGS = (
+    ".yml",
+    ".yaml",
+    ".json",
+    ".properties",
+)  # Spring reads these as an answer's format
+
+
+class ConfigServer:
+    """Serves the bundles of *backend*: the answer to (application, profile, label) is
+    an overlay of them.
+
+    *dialect* is OWN or SPRING; *accept_empty* says whether nothing found is an answer
+    without sources (None: as the dialect does); *read_only* refuses every save, and
+    SPRING implies it.
+    """
+
+    def __init__(
+        self,
+        backend: ConfigBackend,
+        *,
+        dialect: Dialect = OWN,
+        accept_empty: bool | None = None,
+        read_only: bool = False,
+    ) -> None:
+        self.backend = backend
+        self.dialect = dialect
+        self.accept_empty = accept_empty
+        self.is_read_only = read_only or dialect.is_read_only
+        self.saves = 0  # what was begun before the last save may be older than it
+        self._problems: dict[Lookup, str] = {}
+
+    async def fetch(
+        self, application: str, profile: str = DEFAULT_PROFILE, label: str | None = None
+    ) -> dict[str, Any] | None:
+        """The document `{name, profiles, label, version, state, propertySources}`, None
+        when nothing is stored.
+
+        Each argument may be a comma list. Sources are named `orders-prod`,
+        `orders-default`, `application-prod`, `application-default`, highest precedence
+        first, with flat keys in the order of their files. Raises InvalidRequest for
+        malformed names, DocumentError for a file that does not parse, BackendError for
+        a store that fails.
+        """
+        try:
+            environment, _ = await self.environment(
+                self.lookup(application, profile, label)
+            )
+        except ConfigNotFound:
+            return None
+        is_answer = environment.sources or self.accepts_empty()
+        return environment.as_dict() if is_answer else None
+
+    async def save(
+        self,
+        application: str,
+        profile: str,
+        properties: Mapping[str, Any],
+        label: str = DEFAULT_LABEL,
+    ) -> dict[str, Any]:
+        """Replace one bundle; gives `{"saved": True}` when it is durable. Properties
+        may be nested.
+
+        Raises InvalidRequest for lists, malformed names and values, Conflict for
+        reserved names and for a stored file that cannot be replaced, ReadOnlyBackend,
+        BackendError.
+        """
+        if self.is_read_only:
+            raise ReadOnlyBackend
+        source = ConfigSource(*_single_names(application, profile, label), properties)
+        if names.is_reserved(source.application):
+            raise Conflict(f"applications named {source.application!r} are reserved")
+        await self.backend.save(source)
+        self.saves += 1
+        return {"saved": True}
+
+    async def list(self) -> list[dict[str, str]]:
+        """`[{"application", "profile", "label"}]` for every bundle stored."""
+        return [
+            {
+                "application": source.application,
+                "profile": source.profile,
+                "label": source.label,
+            }
+            for source in await self.backend.list()
+        ]
+
+    async def close(self) -> None:
+        """Release what the backend holds open; calling this twice is fine."""
+        if isinstance(self.backend, ClosingBackend):
+            await self.backend.close()
+
+    def lookup(
+        self, application: str, profile: str = DEFAULT_PROFILE, label: str | None = None
+    ) -> Lookup:
+        """The lookup for texts as they were asked; raises InvalidRequest,
+        ConfigNotFound for reserved names.
+        """
+        lookup = make_lookup(application, profile, label, self.dialect)
+        if any(names.is_reserved(name) for name in lookup.applications):
+            raise ConfigNotFound("no such route")
+        return lookup
+
+    def accepts_empty(self, default: bool | None = None) -> bool:
+        """Whether nothing found is an answer; *default* replaces the dialect's rule,
+        not the setting.
+        """
+        rule = self.dialect.accepts_empty if default is None else default
+        return rule if self.accept_empty is None else self.accept_empty
+
+    @property
+    def default_label(self) -> str:
+        """The label of requests that name none, where the dialect leaves it to the
+        backend.
+        """
+        return (
+            self.backend.default_label
+            if isinstance(self.backend, LabelledBackend)
+            else DEFAULT_LABEL
+        )
+
+    async def environment(self, lookup: Lookup) -> tuple[Environment, Found]:
+        """The whole answer, without sources when nothing is stored, and what it was
+        made from.
+        """
+        try:
+            found = await find(self.backend, lookup)
+        except DocumentError as error:
+            self._note_problem(lookup, error)
+            raise
+        self._problems.pop(lookup, None)
+        dialect = self.dialect
+        shown = dialect.shows_default_label and lookup.label is None
+        profiles = (
+            (",".join(lookup.profiles),) if dialect.joins_profiles else lookup.profiles
+        )
+        environment = Environment(
+            name=lookup.name,
+            profiles=profiles,
+            label=found.label if shown else lookup.label,
+            version=found.version or rendering.content_version(found.sources),
+            state=found.state,
+            sources=found.sources,
+        )
+        return environment, found
+
+    def health(self) -> dict[str, Any]:
+        """Details for the owner: the backend, and files that did not parse when last
+        asked for.
+        """
+        details = (
+            self.backend.health() if isinstance(self.backend, HealthBackend) else {}
+        )
+        problems = sorted(set(self._problems.values()))
+        return {"backend": type(self.backend).__name__, **details, "problems": problems}
+
+    def _note_problem(self, lookup: Lookup, error: DocumentError) -> None:
+        """Log a broken file once, and keep it for `health` until the lookup works
+        again.
+        """
+        if str(error) not in self._problems.values():
+            _logger.error("a file does not parse: %s", error)
+        if len(self._problems) < _MOST_PROBLEMS:
+            self._problems[lookup] = str(error)
+
+
+def _single_names(application: str, profile: str, label: str) -> tuple[str, str, str]:
+    for field, text in (
+        ("application", application),
+        ("profile", profile),
+        ("label", label),
+    ):
+        if "," in text:
+            raise InvalidRequest(field, "a save takes one name, not a list")
+    if profile.endswith(_FORMAT_ENDINGS):
+        raise InvalidRequest(
+            "profile", f"a name that ends in {', '.join(_FORMAT_ENDINGS)} is not saved"
+        )
+    return names.application(application), names.profile(profile), names.label(label)

@@ -1,0 +1,169 @@
+"""Where settings come from: mappings, files, objects with `get`, the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import Field, fields
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from .environment import formats, placeholders, properties
+from .environment.activation import is_active
+from .errors import ConfigError, SettingsError
+from .settings import PREFIX, Settings, variable_of
+
+__all__ = ["collect", "collect_variables", "parse_setting", "read_settings"]
+
+_FIELDS: tuple[Field[Any], ...] = fields(Settings)
+
+
+def parse_setting(setting: Field[Any], value: Any, source: str) -> Any:
+    """The value of one setting as its type; raises SettingsError with *source*."""
+    try:
+        return setting.metadata["parse"](value)
+    except ValueError as error:
+        raise SettingsError(
+            str(error), PREFIX + setting.metadata["key"], source
+        ) from error
+
+
+def read_settings(source: Any, environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from a Settings, a mapping (nested or flat), a file's path, or anything
+    with `get(key, default)`.
+
+    `${NAME:default}` in texts is filled in from *environ*, the process's environment.
+    Raises SettingsError for unknown keys, malformed values, files that do not parse,
+    and names that are not set.
+    """
+    if isinstance(source, Settings):
+        return source
+    return Settings(**collect(source, os.environ if environ is None else environ))
+
+
+def collect(source: Any, environ: Mapping[str, str]) -> dict[str, Any]:
+    """The parsed settings that *source* has, by field name."""
+    where = ""
+    if isinstance(source, str | os.PathLike):
+        where = os.fspath(source)
+        source = _read_file(Path(source))
+    found = (
+        _of_mapping(source, where)
+        if isinstance(source, Mapping)
+        else _of_getter(source)
+    )
+    fill = partial(_filled, environ=environ, source=where)
+    return {
+        setting.name: parse_setting(setting, fill(value), where)
+        for setting, value in found
+    }
+
+
+def collect_variables(environ: Mapping[str, str]) -> dict[str, Any]:
+    """The parsed settings that the environment has, by field name."""
+    return {
+        setting.name: parse_setting(
+            setting, environ[variable_of(setting)], variable_of(setting)
+        )
+        for setting in _FIELDS
+        if variable_of(setting) in environ
+    }
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    suffix = path.suffix.removeprefix(".")
+    if suffix not in formats.FORMATS:
+        raise SettingsError(
+            "expected a .yaml, .yml, .properties, .json or .toml file", source=str(path)
+        )
+    try:
+        documents = formats.parse(path.read_bytes(), suffix)
+        active = [
+            document.entries
+            for document in reversed(documents)
+            if is_active(document, ())
+        ]
+    except OSError as error:
+        raise SettingsError(
+            f"cannot be read: {error.strerror}", source=str(path)
+        ) from error
+    except ConfigError as error:
+        raise SettingsError(str(error), source=str(path)) from error
+    return {key: entry.value for key, entry in properties.merge(active).items()}
+
+
+def _of_mapping(
+    source: Mapping[str, Any], where: str
+) -> Iterable[tuple[Field[Any], Any]]:
+    """The settings in a mapping, nested or flat; raises SettingsError for an unknown
+    key below PREFIX.
+    """
+    known = {_relaxed(PREFIX + setting.metadata["key"]): setting for setting in _FIELDS}
+    values: dict[str, Any] = {}
+    for key, value in properties.flatten(_nested_maps(source)).items():
+        name, index, _ = key.partition("[")
+        relaxed = _relaxed(name)
+        if not relaxed.startswith(_relaxed(PREFIX)):
+            continue
+        owner = relaxed if relaxed in known else _owner_of_options(relaxed)
+        if owner not in known:
+            raise SettingsError(_unknown(name), name, where)
+        if owner != relaxed:
+            option = name.split(".", 4)[-1] + key[len(name) :]
+            values.setdefault(owner, {})[option.replace("-", "_")] = value
+        elif index:
+            values.setdefault(owner, []).append(value)
+        else:
+            values[owner] = value
+    return [(known[owner], value) for owner, value in values.items()]
+
+
+def _nested_maps(source: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(key): value for key, value in source.items()}
+
+
+def _of_getter(source: Any) -> Iterable[tuple[Field[Any], Any]]:
+    """The settings of an object that can only be asked for one key at a time."""
+    if not callable(getattr(source, "get", None)):
+        raise SettingsError(
+            "expected Settings, a mapping, a file's path or an object with get"
+        )
+    asked = [
+        (setting, source.get(PREFIX + setting.metadata["key"], None))
+        for setting in _FIELDS
+    ]
+    return [(setting, value) for setting, value in asked if value is not None]
+
+
+def _owner_of_options(relaxed: str) -> str:
+    options = _relaxed(f"{PREFIX}backend.options")
+    return options if relaxed.startswith(f"{options}.") else relaxed
+
+
+def _relaxed(key: str) -> str:
+    return key.replace("-", "").replace("_", "").lower()
+
+
+def _unknown(key: str) -> str:
+    known = [PREFIX + setting.metadata["key"] for setting in _FIELDS]
+    near = get_close_matches(key, known, n=1, cutoff=0)
+    return f"unknown setting, the nearest known one is {near[0]}"
+
+
+def _filled(value: Any, *, environ: Mapping[str, str], source: str) -> Any:
+    if isinstance(value, list):
+        return [_filled(item, environ=environ, source=source) for item in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        text = placeholders.fill(value, environ.get)
+    except placeholders.PlaceholderError as error:
+        raise SettingsError(str(error), source=source) from error
+    if "${" in text:
+        raise SettingsError(
+            "a placeholder names a variable that is not set and has no default",
+            source=source,
+        )
+    return text
