@@ -22,9 +22,7 @@ from .server import ConfigServer
 __all__ = ["LARGEST_CACHE", "Answer", "Answers"]
 
 LARGEST_CACHE = 64 * 1024 * 1024  # bytes: ten thousand answers of 6 KB
-_OVERHEAD = (
-    1024  # bytes that an answer takes beside its body: headers, key, record of files
-)
+_OVERHEAD = 4096  # bytes beside the body: headers, key, the stamps of its files
 
 Key = tuple[str, tuple[str, ...], str | None, str]
 

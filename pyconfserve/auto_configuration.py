@@ -5,7 +5,6 @@ class.
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -74,6 +73,8 @@ def mount(app: Any, settings: Any) -> ConfigServer | None:
 def _filesystem(settings: Settings) -> ConfigBackend:
     locations = settings.locations
     if not locations:
+        import tempfile
+
         locations = (tempfile.mkdtemp(prefix="pyconfserve-"),)
         _logger.warning(
             "neither %sbackend.root nor search-locations is set: "

@@ -287,6 +287,11 @@ class SettingsError(ConfigError):
 class MissingDependency(ConfigError, ImportError):
     """An optional library is not installed; the message says how to install it."""
 
-    def __init__(self, feature: str, library: str, install: str) -> None:
-        super().__init__(f"{feature} needs {library}: pip install '{install}'")
-        self.library = library
+    @classmethod
+    def instead_of(
+        cls, error: ModuleNotFoundError, module: str, feature: str, install: str
+    ) -> ImportError:
+        """What to raise for *error*: itself unless *module* is what is missing."""
+        if (error.name or "").partition(".")[0] != module:
+            return error
+        return cls(f"{feature} needs {module}: pip install '{install}'")

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Hashable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from .backend import ConfigSource, Found
@@ -44,7 +43,7 @@ class FilesystemConfigBackend:
         places = list(search_locations or [root])
         for place in places:
             with reported(os.fspath(place)):
-                Path(place).mkdir(parents=True, exist_ok=True)
+                os.makedirs(place, exist_ok=True)
         self._trees = [FolderTree(place, refresh_interval) for place in places]
         self._label = label
         self.default_label = label or DEFAULT_LABEL

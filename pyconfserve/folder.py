@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 import threading
 import time
@@ -30,9 +29,7 @@ from .walk import Walk
 __all__ = ["REFRESH_INTERVAL", "FolderTree", "reported"]
 
 REFRESH_INTERVAL = 0.1  # seconds for which a stamp is believed
-_UNSETTLED = (
-    50_000_000  # ns after a change in which another may leave no trace in the times
-)
+_UNSETTLED = 50_000_000  # ns in which a change may leave no trace in times
 _TEMPORARY = ".pyconfserve-tmp"  # ends the hidden names of files being written
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PASSING = (
@@ -201,7 +198,7 @@ def _replace(folder: int, name: str, data: bytes | None) -> None:
         os.unlink(name, dir_fd=folder)
         os.fsync(folder)
         return
-    temporary = f".{secrets.token_hex(8)}{_TEMPORARY}"
+    temporary = f".{os.urandom(8).hex()}{_TEMPORARY}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, 0o600, dir_fd=folder)
     try:

@@ -15,9 +15,7 @@ from .files import FileTree
 
 __all__ = ["Reading", "Seen", "read_settled"]
 
-_MOST_READINGS = (
-    5  # of one lookup while its files change: a swap is over after one more
-)
+_MOST_READINGS = 5  # of one lookup while its files change
 
 Seen = tuple[tuple[FileTree, tuple[str, ...]], ...]
 

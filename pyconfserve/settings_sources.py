@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, fields
-from difflib import get_close_matches
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from .environment import formats, placeholders, properties
@@ -48,7 +46,7 @@ def collect(source: Any, environ: Mapping[str, str]) -> dict[str, Any]:
     where = ""
     if isinstance(source, str | os.PathLike):
         where = os.fspath(source)
-        source = _read_file(Path(source))
+        source = _read_file(where)
     found = (
         _of_mapping(source, where)
         if isinstance(source, Mapping)
@@ -72,25 +70,23 @@ def collect_variables(environ: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _read_file(path: Path) -> dict[str, Any]:
-    suffix = path.suffix.removeprefix(".")
+def _read_file(path: str) -> dict[str, Any]:
+    suffix = os.path.splitext(path)[1].removeprefix(".")
     if suffix not in formats.FORMATS:
-        raise SettingsError(
-            "expected a .yaml, .yml, .properties, .json or .toml file", source=str(path)
-        )
+        known = ", ".join(f".{name}" for name in formats.FORMATS)
+        raise SettingsError(f"expected a file of one of {known}", source=path)
     try:
-        documents = formats.parse(path.read_bytes(), suffix)
+        with open(path, "rb") as file:
+            documents = formats.parse(file.read(), suffix)
         active = [
             document.entries
             for document in reversed(documents)
             if is_active(document, ())
         ]
     except OSError as error:
-        raise SettingsError(
-            f"cannot be read: {error.strerror}", source=str(path)
-        ) from error
+        raise SettingsError(f"cannot be read: {error.strerror}", source=path) from error
     except ConfigError as error:
-        raise SettingsError(str(error), source=str(path)) from error
+        raise SettingsError(str(error), source=path) from error
     return {key: entry.value for key, entry in properties.merge(active).items()}
 
 
@@ -147,6 +143,8 @@ def _relaxed(key: str) -> str:
 
 
 def _unknown(key: str) -> str:
+    from difflib import get_close_matches  # costs the start, and is for mistakes only
+
     known = [PREFIX + setting.metadata["key"] for setting in _FIELDS]
     near = get_close_matches(key, known, n=1, cutoff=0)
     return f"unknown setting, the nearest known one is {near[0]}"

@@ -1,28 +1,28 @@
-"""The routes for Starlette and FastAPI: a Request in, a Response out, all behaviour
-stays in http/routes.py.
-"""
+"""The routes for Starlette and FastAPI; all behaviour stays in http/routes.py."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Any
+from urllib.parse import quote
+
+from ..errors import MissingDependency
 
 try:
-    from starlette.routing import BaseRoute, Match
-except ModuleNotFoundError as missing:
-    if (missing.name or "").partition(".")[0] != "starlette":
-        raise
-    from ..errors import MissingDependency
+    from starlette.requests import Request as StarletteRequest
+    from starlette.responses import Response as StarletteResponse
+    from starlette.routing import Route
+except ModuleNotFoundError as error:
+    install = "pyconfserve[starlette]"
+    raise MissingDependency.instead_of(
+        error, "starlette", "this adapter", install
+    ) from error
 
-    raise MissingDependency(
-        "the Starlette adapter", "starlette", "pyconfserve[starlette]"
-    ) from missing
-
-from ..errors import BodyTooLarge
 from ..http.access import Access
 from ..http.grammar import LARGEST_BODY
-from ..http.messages import Request, Response
-from ..http.routes import Routes, error_response
+from ..http.messages import Request
+from ..http.routes import Routes
 from ..server import ConfigServer
 
 __all__ = ["make_starlette_config_server_routes"]
@@ -33,84 +33,47 @@ def make_starlette_config_server_routes(
     base_path: str = "",
     *,
     allow_hosts: Collection[str] | None = None,
-) -> list[BaseRoute]:
-    """One route for all of *server* below *base_path*, with the answers of our own
-    listener.
+) -> list[Route]:
+    """All routes of *server* below *base_path*, with the answers of our own listener.
 
-    It takes whatever is below *base_path*, so mount it last or below a path of its own.
+    They take whatever is below it: mount them last, or below a path of their own.
     Everyone may read, save and list: put your own authentication in front.
     *allow_hosts* switches the Host rule on.
     """
-    routes = Routes(server, base_path=base_path, access=Access(allow_hosts=allow_hosts))
-    return [_ConfigServerRoute(routes, "/" + base_path.strip("/"))]
+    access = Access(allow_hosts=allow_hosts)
+    endpoint = _Endpoint(Routes(server, base_path=base_path, access=access))
+    prefix = f"/{base_path.strip('/')}".rstrip("/")
+    route = Route(f"{prefix}/{{path:path}}", endpoint)
+    # Starlette's own pattern stops at a newline, which is ours to refuse.
+    route.path_regex = re.compile(f"{re.escape(prefix)}/(?P<path>.*)", re.DOTALL)
+    return [route]
 
 
-class _ConfigServerRoute(BaseRoute):
-    def __init__(self, routes: Routes, prefix: str) -> None:
+class _Endpoint:
+    """An ASGI application: a Request in, a Response out."""
+
+    def __init__(self, routes: Routes) -> None:
         self._routes = routes
-        self._prefix = prefix.rstrip("/") + "/"
 
-    def matches(self, scope: Any) -> tuple[Match, Any]:
-        is_ours = scope["type"] == "http" and _local_path(scope).startswith(
-            self._prefix
-        )
-        return (Match.FULL if is_ours else Match.NONE), {}
-
-    async def handle(self, scope: Any, receive: Any, send: Any) -> None:
-        request = await _request(scope, receive)
-        if request is None:
-            response = error_response(
-                BodyTooLarge(f"a body is at most {LARGEST_BODY} bytes"),
-                _local_path(scope),
-            )
-        else:
-            response = self._routes.ready(request) or await self._routes.handle(request)
-        await _send(response, send, with_body=scope["method"] != "HEAD")
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        raw = scope.get("raw_path") or quote(scope["path"]).encode()
+        path = raw.decode().partition("?")[0].removeprefix(scope.get("root_path", ""))
+        query, headers = scope["query_string"].decode(), StarletteRequest(scope).headers
+        body, host = await _body(scope, receive), headers.get("host", "")
+        request = Request(scope["method"], path, query, headers, body, host)
+        answer = self._routes.ready(request) or await self._routes.handle(request)
+        shown = dict(answer.headers)
+        if answer.status not in (204, 304):
+            shown["Content-Length"] = str(len(answer.body))
+        content = b"" if request.method == "HEAD" else answer.body
+        await StarletteResponse(content, answer.status, shown)(scope, receive, send)
 
 
-def _local_path(scope: Any) -> str:
-    """The raw path below the place where this application is mounted."""
-    raw = scope.get("raw_path") or scope["path"].encode("utf-8")
-    path: str = raw.decode("latin-1").partition("?")[0]
-    return path.removeprefix(scope.get("root_path", ""))
-
-
-async def _request(scope: Any, receive: Any) -> Request | None:
-    """The request as our routes take it, None when its body is above the limit."""
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body, more = body + message.get("body", b""), message.get("more_body", False)
+async def _body(scope: Any, receive: Any) -> bytes:
+    """The body of a request; of one above the limit as much as shows that it is."""
+    body = b""
+    async for part in StarletteRequest(scope, receive).stream():
+        body += part
         if len(body) > LARGEST_BODY:
-            return None
-    headers = {
-        name.decode("latin-1"): value.decode("latin-1")
-        for name, value in scope["headers"]
-    }
-    query = scope["query_string"].decode("latin-1")
-    return Request(
-        scope["method"],
-        _local_path(scope),
-        query,
-        headers,
-        body,
-        headers.get("host", ""),
-    )
-
-
-async def _send(response: Response, send: Any, *, with_body: bool) -> None:
-    length = (
-        ()
-        if response.status in (204, 304)
-        else (("Content-Length", str(len(response.body))),)
-    )
-    headers = [
-        (name.lower().encode(), value.encode("latin-1"))
-        for name, value in (*response.headers, *length)
-    ]
-    await send(
-        {"type": "http.response.start", "status": response.status, "headers": headers}
-    )
-    await send(
-        {"type": "http.response.body", "body": response.body if with_body else b""}
-    )
+            break
+    return body

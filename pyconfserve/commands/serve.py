@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import ipaddress
 import logging
 import os
 import signal
 from collections.abc import Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from .. import __version__
 from ..auto_configuration import build_backend
 from ..errors import SettingsError
-from ..http.access import ALL_RIGHTS, READ_ONLY_RIGHTS, Access
+from ..http.access import ALL_RIGHTS, READ_ONLY_RIGHTS, Access, is_loopback
 from ..http.listener import Listener, new_event_loop
 from ..http.routes import Routes
 from ..server import ConfigServer
@@ -36,7 +34,7 @@ def run(arguments: Sequence[str]) -> int:
     log.set_up(settings.log_format)
     _check_exposure(settings)
     for location in settings.locations if settings.backend_type == "filesystem" else ():
-        if not Path(location).is_dir():
+        if not os.path.isdir(location):
             raise SettingsError(f"{location} is not a folder")
     server = ConfigServer(build_backend(settings), read_only=settings.read_only)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
@@ -102,7 +100,7 @@ def _check_exposure(settings: Settings) -> None:
     """Refuse to serve beyond this machine without users, unless it is asked for in so
     many words.
     """
-    if _is_loopback(settings.host):
+    if is_loopback(settings.host):
         return
     if not (settings.insecure and settings.allow_hosts):
         raise SettingsError(
@@ -112,15 +110,8 @@ def _check_exposure(settings: Settings) -> None:
         )
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 async def _serve(server: ConfigServer, settings: Settings) -> None:
-    is_local = _is_loopback(settings.host)
+    is_local = is_loopback(settings.host)
     access = Access(
         allow_hosts=settings.allow_hosts,
         rights=ALL_RIGHTS if is_local else READ_ONLY_RIGHTS,

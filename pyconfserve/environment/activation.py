@@ -25,9 +25,7 @@ _GROUP = "spring.profiles.group."
 _LEGACY = "spring.profiles"  # Spring Boot 2.3 and before
 
 _TOKEN = re.compile(r"\s*([()&|!]|[^()&|!\s]+)")
-_LONGEST_EXPRESSION = (
-    1024  # characters: no honest one is longer, and reading one recurses
-)
+_LONGEST_EXPRESSION = 1024  # characters: reading one recurses
 _DEEPEST_EXPRESSION = 32  # parentheses and negations
 
 

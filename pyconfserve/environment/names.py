@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
-from urllib.parse import unquote_to_bytes
 
 from ..errors import InvalidRequest, PathEscapes
 
@@ -52,6 +51,7 @@ _LABEL_PART_REFUSED = re.compile(r"^\.|\.lock$|^$")
 
 _SEGMENT_REFUSED = re.compile(r"[\x00-\x1f\x7f/\\%#;?]|\.\.")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ESCAPE = re.compile(rb"%(..)")
 
 
 def decode_segment(raw: str) -> str:
@@ -64,7 +64,7 @@ def decode_segment(raw: str) -> str:
     if _BAD_ESCAPE.search(raw):
         raise InvalidRequest("path", "a percent sign is followed by two hex digits")
     try:
-        text = unquote_to_bytes(raw).decode("utf-8") if "%" in raw else raw
+        text = _unescape(raw.encode("utf-8")) if "%" in raw else raw
     except UnicodeDecodeError as error:
         raise InvalidRequest("path", "the decoded bytes are not UTF-8") from error
     if text == "." or _SEGMENT_REFUSED.search(text):
@@ -167,6 +167,10 @@ def is_reserved(name: str) -> bool:
 def as_asked(text: str) -> str:
     """The text of a list as an answer repeats it: only `(_)` is resolved."""
     return text.replace(_SLASH, "/")
+
+
+def _unescape(raw: bytes) -> str:
+    return _ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()), raw).decode()
 
 
 def _items(

@@ -33,7 +33,7 @@ SHARED_APPLICATION = "application"  # its bundles lie below those of every appli
 Place = TypeVar("Place")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # there are two, told apart as they are
 class Dialect:
     """The rules in which our own ways and Spring's differ."""
 

@@ -13,9 +13,7 @@ from collections.abc import Callable
 __all__ = ["PlaceholderError", "fill"]
 
 _DEEPEST = 32  # placeholders inside placeholders
-_LONGEST = (
-    1024 * 1024
-)  # characters of a filled text: what a few nested ones could blow up
+_LONGEST = 1024 * 1024  # characters of a filled text
 
 
 class PlaceholderError(ValueError):

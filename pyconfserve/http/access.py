@@ -14,13 +14,21 @@ from functools import lru_cache
 from ..errors import Forbidden, WrongHost
 from .messages import Request
 
-__all__ = ["ALL_RIGHTS", "LIST", "READ", "READ_ONLY_RIGHTS", "WRITE", "Access"]
+__all__ = [
+    "ALL_RIGHTS",
+    "LIST",
+    "READ",
+    "READ_ONLY_RIGHTS",
+    "WRITE",
+    "Access",
+    "is_loopback",
+]
 
 READ, WRITE, LIST = "read", "write", "list"
 ALL_RIGHTS = frozenset({READ, WRITE, LIST})
 READ_ONLY_RIGHTS = frozenset({READ})
 
-_LOOPBACK = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|\[::1\]")
+_LOOPBACK = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|\[::1\]|::1")
 _ORIGIN = re.compile(r"https?://(?P<host>[^/]+)")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -71,9 +79,14 @@ class Access:
             _check_origin(request)
 
 
+def is_loopback(name: str) -> bool:
+    """Whether a host, by name or address, is this machine seen from itself."""
+    return bool(_LOOPBACK.fullmatch(name))
+
+
 def _is_known(host: str, hosts: Collection[str]) -> bool:
     name = _name(host)
-    return bool(_LOOPBACK.fullmatch(name)) or name in hosts
+    return is_loopback(name) or name in hosts
 
 
 def _name(host: str) -> str:

@@ -26,9 +26,7 @@ from .messages import Request, Response
 
 __all__ = ["CONTINUE", "HeadMemo", "Parser", "serialize"]
 
-_LONGEST_CHUNK_LINE = (
-    256  # bytes of a chunk's size with its extensions, which nobody sends
-)
+_LONGEST_CHUNK_LINE = 256  # bytes; extensions are counted and ignored
 _MOST_BLANK_LINES = 2  # before a request line: RFC 9112 §2.2 asks to skip one
 _LARGEST_MEMO_HEAD = 2 * 1024  # bytes of a head that is remembered
 _LARGEST_MEMO = 4 * 1024 * 1024  # bytes of all remembered heads

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from email.utils import formatdate
 
 from .connection import Connection, Deadlines
 from .http11 import HeadMemo
@@ -18,10 +17,11 @@ __all__ = ["Listener", "new_event_loop"]
 _logger = logging.getLogger("pyconfserve.listener")
 _RESERVED_DESCRIPTORS = 64  # for files, the loop and the standard streams
 _MOST_CONNECTIONS = 20_000  # as many as watchers are allowed: some 10 KB each
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = tuple("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())  # noqa: SIM905
 _BACKLOG = 1024  # connections that wait to be accepted
-_ANSWERED_PASSES = (
-    3  # of the loop at the end: what had arrived by then is accepted, read and answered
-)
+# Passes of the loop at the end: what has arrived by then is accepted and answered.
+_LAST_PASSES = 3
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -68,7 +68,7 @@ class Listener:
         """
         if self.is_draining or self._server is None:
             return
-        for _ in range(_ANSWERED_PASSES):
+        for _ in range(_LAST_PASSES):
             await asyncio.sleep(0)
         self.is_draining = True
         self._server.close()
@@ -99,7 +99,7 @@ class Listener:
         """The time as a Date header has it; made once a second."""
         second = int(time.time())
         if second != self._date[0]:
-            self._date = (second, formatdate(second, usegmt=True))
+            self._date = (second, _http_date(second))
         return self._date[1]
 
     def _sweep(self) -> None:
@@ -115,6 +115,13 @@ class Listener:
             deadlines.head, deadlines.body, deadlines.idle, deadlines.writing
         )
         self._sweeper = loop.call_later(min(1.0, shortest / 4), self._sweep)
+
+
+def _http_date(second: int) -> str:
+    """RFC 9110 §5.6.7; strftime would use the locale, email.utils costs the start."""
+    year, month, day, hour, minute, sec, weekday, *_ = time.gmtime(second)
+    name, month_name = _DAYS[weekday], _MONTHS[month - 1]
+    return f"{name}, {day:02} {month_name} {year} {hour:02}:{minute:02}:{sec:02} GMT"
 
 
 def _connection_limit() -> int:

@@ -16,10 +16,10 @@ from typing import Any
 
 from ..answers import Answer, Answers, Key, answer_key
 from ..environment import names
-from ..environment.formats import json as json_format
 from ..environment.overlay import Lookup
 from ..environment.rendering import JSON, V2_JSON
 from ..errors import (
+    BodyTooLarge,
     ConfigError,
     ConfigNotFound,
     DocumentError,
@@ -31,6 +31,7 @@ from ..errors import (
 from ..server import ConfigServer
 from . import health
 from .access import LIST, READ, WRITE, Access
+from .grammar import LARGEST_BODY
 from .messages import Request, Response
 
 __all__ = ["Routes", "error_response"]
@@ -230,11 +231,15 @@ def _conditional(request: Request, answer: Answer) -> Response:
 
 def _json_body(request: Request) -> dict[str, Any]:
     """The map in a request's body, nested as sent; an empty body is an empty map."""
+    if len(request.body) > LARGEST_BODY:
+        raise BodyTooLarge(f"a body is at most {LARGEST_BODY} bytes")
     media_type = (
         request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
     )
     if media_type != JSON and not media_type.endswith("+json"):
         raise UnsupportedMedia("expected a body of application/json")
+    from ..environment.formats import json as json_format  # for saves only
+
     try:
         text = request.body.decode("utf-8").removeprefix("\ufeff")
         return json_format.read_tree(text) if text.strip() else {}

@@ -36,9 +36,7 @@ LONGEST_INTEGER = (
     1024  # bits: larger ones cost quadratic time in every reader behind us
 )
 
-_DIGITS_OF_LONGEST = (
-    400  # characters no integer of LONGEST_INTEGER bits needs, in base 8 and above
-)
+_DIGITS_OF_LONGEST = 400  # longer in base 8 and above than any allowed
 
 
 class Entry(NamedTuple):

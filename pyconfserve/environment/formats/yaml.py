@@ -34,9 +34,7 @@ __all__ = ["parse", "write"]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
-_OPEN = (
-    object()
-)  # stands for an anchored collection until its end: an alias to it would be circular
+_OPEN = object()  # an anchored collection before its end
 
 # What YAML 1.1 takes as line ends and no editor shows so, and inner byte order marks.
 _REFUSED = re.compile("[\ufeff\x85\u2028\u2029]")
