@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .backend import StampedBackend
 from .environment.overlay import Lookup
@@ -27,8 +27,7 @@ _OVERHEAD = 4096  # bytes beside the body: headers, key, the stamps of its files
 Key = tuple[str, tuple[str, ...], str | None, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """An answer ready to send, whole or as 304, and what it depends on (`Found.seen`,
     `Found.stamp`).
     """

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .environment import names
 from .environment.formats.document import Entry
@@ -76,8 +76,7 @@ class ConfigBackend(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What a backend has for a lookup.
 
     `version` None lets the server take a hash of the content. `stamp` is what the

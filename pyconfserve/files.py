@@ -7,7 +7,6 @@ once, so that a folder, a commit of git, a prefix of S3 and a dict behave alike.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from .errors import VersionConflict
@@ -156,8 +155,7 @@ def check_expected(tree: FileTree, expected: Mapping[str, Hashable] | None) -> N
         raise VersionConflict("the files were changed by someone else meanwhile")
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(NamedTuple):
     """A place in a tree where bundles are looked for: the first of `folders` that has
     one.
 

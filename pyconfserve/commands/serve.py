@@ -42,8 +42,16 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
+class _Help(argparse.HelpFormatter):
+    """Help of a fixed width: asking for the terminal's costs every start."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=88)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
+        formatter_class=_Help,
         prog="python -m pyconfserve",
         description="Serve a folder of configuration to Spring Cloud Config's clients.",
         epilog="A setting may also stand in the --settings file or in the environment.",

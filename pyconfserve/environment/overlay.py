@@ -7,8 +7,7 @@ differs between our own ways and Spring's (design.md 5, spring.md 1 and 2).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from . import names
 from .formats.document import Entry
@@ -33,8 +32,7 @@ SHARED_APPLICATION = "application"  # its bundles lie below those of every appli
 Place = TypeVar("Place")
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # there are two, told apart as they are
-class Dialect:
+class Dialect(NamedTuple):
     """The rules in which our own ways and Spring's differ."""
 
     name: str
@@ -84,8 +82,7 @@ SPRING = Dialect(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(NamedTuple):
     """What a request asks for, in canonical names; `name` and `label` repeat the text
     as it was asked.
     """
@@ -117,8 +114,7 @@ def make_lookup(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Slot(Generic[Place]):
+class Slot(NamedTuple, Generic[Place]):
     """One place in the order of precedence; `profile` None is the place of files
     without a profile.
     """
@@ -166,8 +162,7 @@ def plan(
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class PropertySource:
+class PropertySource(NamedTuple):
     """One layer of an answer: a name and flat keys, each with its value and where it
     was written.
     """
@@ -181,8 +176,7 @@ class PropertySource:
         return {key: entry.value for key, entry in self.entries.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(NamedTuple):
     """The whole answer; `sources` highest precedence first."""
 
     name: str

@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..errors import ProtocolError, RequestTimeout, TooManyConnections
 from .http11 import CONTINUE, HeadMemo, Parser, serialize
@@ -25,8 +24,7 @@ _LARGEST_BACKLOG = 256 * 1024  # bytes taken from a client while it is being ans
 _LINGER = 2.0  # seconds to read an answer that ends its connection
 
 
-@dataclass(frozen=True, slots=True)
-class Deadlines:
+class Deadlines(NamedTuple):
     """Seconds, each for the whole of its part, so that a byte now and then wins
     nothing.
     """

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache
 from http import HTTPStatus
 
@@ -189,7 +188,7 @@ class Parser:
         body = bytes(self._body)
         self._body.clear()
         self._state = self._read_head
-        return replace(request, body=body)
+        return request._replace(body=body)
 
     # the buffer
 

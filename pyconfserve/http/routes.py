@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..answers import Answer, Answers, Key, answer_key
 from ..environment import names
@@ -41,8 +40,7 @@ _MOST_CALLS = 16_384  # remembered targets: parsing one is a pure function
 _PRIVATE = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """One row of the table; in `pattern` None stands for any one segment."""
 
     method: str
@@ -51,8 +49,7 @@ class Route:
     handler: Callable[[Routes, Request, tuple[str, ...]], Awaitable[Response]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(NamedTuple):
     """What a target asks of the environment route: all that can be known of it before
     it is looked up.
     """

@@ -7,7 +7,6 @@ too.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ...errors import DocumentError
@@ -49,8 +48,7 @@ class Entry(NamedTuple):
     column: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """One part of a file: `entries` maps flat keys to Entry, in the order of the file.
 
     When it is active, and what it includes and imports, is said by its own keys:
