@@ -49,8 +49,12 @@ class BundleName(NamedTuple):
 
 class FileTree(Protocol):
     """Files at relative paths such as `main/orders-prod.yml`; "" is the top folder.
-    Methods may block.
+
+    Methods may block. `uri` is what Spring's names of sources begin with, ending in a
+    slash or a colon.
     """
+
+    uri: str
 
     def read(self, path: str) -> File | None:
         """The regular file at *path*; None for anything else. Raises BackendError when
@@ -101,6 +105,7 @@ class DictTree:
     def __init__(self, files: Mapping[str, bytes] | None = None) -> None:
         self._files = {path: (data, 0) for path, data in (files or {}).items()}
         self._changes = 0
+        self.uri = "dict:"
 
     def read(self, path: str) -> File | None:
         """The bytes under *path*, modified at the epoch."""

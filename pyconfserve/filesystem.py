@@ -15,11 +15,14 @@ from .environment import names
 from .environment.overlay import DEFAULT_LABEL, Lookup
 from .environment.properties import check_tree
 from .errors import BackendUnavailable
-from .files import BundleName, Location
+from .files import BundleName, Location, WritableTree
 from .folder import REFRESH_INTERVAL, FolderTree, reported
 from .listing import list_bundles
 
 __all__ = ["FilesystemConfigBackend"]
+
+
+Place = str | os.PathLike[str] | WritableTree
 
 
 class FilesystemConfigBackend:
@@ -28,23 +31,21 @@ class FilesystemConfigBackend:
 
     *search_locations* are folders, highest precedence first, merged key by key; without
     them *root* is the only one. Saves and listings go to the first. Folders that are
-    missing are made, as an empty place to save to. Reading is safe while files change;
-    an edit on disk shows within *refresh_interval* seconds.
+    missing are made, as an empty place to save to; a tree of files stands for itself.
+    Reading is safe while files change; an edit on disk shows within *refresh_interval*
+    seconds.
     """
 
     def __init__(
         self,
-        root: str | os.PathLike[str],
-        search_locations: Sequence[str | os.PathLike[str]] | None = None,
+        root: Place,
+        search_locations: Sequence[Place] | None = None,
         *,
         label: str | None = None,
         refresh_interval: float = REFRESH_INTERVAL,
     ) -> None:
         places = list(search_locations or [root])
-        for place in places:
-            with reported(os.fspath(place)):
-                os.makedirs(place, exist_ok=True)
-        self._trees = [FolderTree(place, refresh_interval) for place in places]
+        self._trees = [_tree(place, refresh_interval) for place in places]
         self._label = label
         self.default_label = label or DEFAULT_LABEL
         self._saved: dict[str, BundleName] = {}
@@ -87,12 +88,14 @@ class FilesystemConfigBackend:
 
     def health(self) -> Mapping[str, Any]:
         """The folders; raises BackendUnavailable when none of them is there."""
-        present = {tree.root: os.path.isdir(tree.root) for tree in self._trees}
+        present = {
+            tree.uri: tree.stamp(("",), fresh=True) != (None,) for tree in self._trees
+        }
         if not any(present.values()):
             raise BackendUnavailable("no location is there")
         return {
             "locations": {
-                root: "UP" if is_there else "DOWN" for root, is_there in present.items()
+                uri: "UP" if is_there else "DOWN" for uri, is_there in present.items()
             }
         }
 
@@ -106,9 +109,9 @@ class FilesystemConfigBackend:
                 [_with_label_folder(tree, label) for tree in self._trees]
                 for label in labels
             ]
-        plain = [Location(tree, uri=f"file:{tree.root}/") for tree in self._trees]
+        plain = [Location(tree, uri=tree.uri) for tree in self._trees]
         labelled = [
-            Location(tree, (f"{label}/",), f"file:{tree.root}/{label}/")
+            Location(tree, (f"{label}/",), f"{tree.uri}{label}/")
             for label in labels
             for tree in self._trees
         ]
@@ -122,7 +125,16 @@ class FilesystemConfigBackend:
         return [ConfigSource(*name) for name in dict.fromkeys(bundles)]
 
 
-def _with_label_folder(tree: FolderTree, label: str) -> Location:
+def _tree(place: Place, refresh_interval: float) -> WritableTree:
+    """A place as a tree; a folder that is missing is made."""
+    if not isinstance(place, str | os.PathLike):
+        return place
+    with reported(os.fspath(place)):
+        os.makedirs(place, exist_ok=True)
+    return FolderTree(place, refresh_interval)
+
+
+def _with_label_folder(tree: WritableTree, label: str) -> Location:
     return Location(tree, (f"{label}/", ""))
 
 

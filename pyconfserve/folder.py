@@ -49,6 +49,7 @@ class FolderTree:
         self, root: str | os.PathLike[str], refresh_interval: float = REFRESH_INTERVAL
     ) -> None:
         self.root = os.path.abspath(root)
+        self.uri = f"file:{self.root}/"
         self._interval = refresh_interval
         self._stamps: dict[str, Hashable] = {}
         self._stamps_until = 0.0

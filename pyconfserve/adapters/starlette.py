@@ -21,7 +21,7 @@ except ModuleNotFoundError as error:
 
 from ..http.access import Access
 from ..http.grammar import LARGEST_BODY
-from ..http.messages import Request
+from ..http.messages import Request, joined
 from ..http.routes import Routes
 from ..server import ConfigServer
 
@@ -58,7 +58,8 @@ class _Endpoint:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         raw = scope.get("raw_path") or quote(scope["path"]).encode()
         path = raw.decode().partition("?")[0].removeprefix(scope.get("root_path", ""))
-        query, headers = scope["query_string"].decode(), StarletteRequest(scope).headers
+        query = scope["query_string"].decode()
+        headers = joined(StarletteRequest(scope).headers.items())
         body, host = await _body(scope, receive), headers.get("host", "")
         request = Request(scope["method"], path, query, headers, body, host)
         answer = self._routes.ready(request) or await self._routes.handle(request)

@@ -21,7 +21,7 @@ from ..errors import (
     UnknownTransferCoding,
     UnknownVersion,
 )
-from .messages import Request
+from .messages import Request, joined
 
 __all__ = [
     "LARGEST_BODY",
@@ -95,12 +95,11 @@ def parse_head(head: bytes) -> Request:
         raise UnknownVersion("this server speaks HTTP/1.0 and HTTP/1.1")
     is_1_1 = found[4] == b"1"
     method = found[1].decode("ascii")
-    headers: dict[str, str] = {}
-    for line in lines[1:-1]:
-        name, value = parse_header(line)
-        if name in headers and name in _ONCE:
-            raise ProtocolError(f"more than one {name} header")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    fields = [parse_header(line) for line in lines[1:-1]]
+    names = [name for name, _ in fields if name in _ONCE]
+    if len(names) > len(set(names)):
+        raise ProtocolError(f"more than one of {', '.join(sorted(set(names)))}")
+    headers = joined(fields)
     if method not in METHODS:
         raise UnknownMethod("a method that no route has")
     path, query, host = _parse_target(
