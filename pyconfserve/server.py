@@ -114,14 +114,14 @@ class ConfigServer:
         return {"saved": True}
 
     async def list(self) -> list[dict[str, str]]:
-        """`[{"application", "profile", "label"}]` for every bundle stored."""
+        """`[{"application", "profile", "label"}]` for every bundle, in order."""
         return [
             {
                 "application": source.application,
                 "profile": source.profile,
                 "label": source.label,
             }
-            for source in await self.backend.list()
+            for source in sorted(await self.backend.list(), key=_names)
         ]
 
     async def close(self) -> None:
@@ -201,6 +201,10 @@ class ConfigServer:
             _logger.error("a file does not parse: %s", error)
         if len(self._problems) < _MOST_PROBLEMS:
             self._problems[lookup] = str(error)
+
+
+def _names(source: ConfigSource) -> tuple[str, str, str]:
+    return source.application, source.profile, source.label
 
 
 def _single_names(application: str, profile: str, label: str) -> tuple[str, str, str]:

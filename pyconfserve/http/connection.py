@@ -1,5 +1,4 @@
-"""One client's connection: bytes in, requests to the routes, answers out, each part
-within its deadline.
+"""One client's connection: bytes in, requests to the routes, answers out.
 
 An answer that is ready is written in the call that brought the request, without a task.
 A request is answered before the next of its connection is looked at, so that pipelined
@@ -18,25 +17,23 @@ from .http11 import CONTINUE, HeadMemo, Parser, serialize
 from .messages import Request, Response
 from .routes import Routes, error_response
 
-__all__ = ["Connection", "Deadlines", "Host"]
+__all__ = ["Connection", "Deadlines", "Owner"]
 
 _LARGEST_BACKLOG = 256 * 1024  # bytes taken from a client while it is being answered
-_LINGER = 2.0  # seconds to read an answer that ends its connection
 
 
 class Deadlines(NamedTuple):
-    """Seconds, each for the whole of its part, so that a byte now and then wins
-    nothing.
-    """
+    """Seconds for the whole of each phase, so that a byte now and then wins nothing."""
 
     head: float = 10
     body: float = 30
     idle: float = 75  # nginx's keepalive_timeout
     writing: float = 30  # without taking anything of an answer
-    drain: float = 30
+    linger: float = 2  # to take the answer that ends a connection
+    drain: float = 30  # for all that is open when the server is told to stop
 
 
-class Host(Protocol):
+class Owner(Protocol):
     """What a connection needs of the listener that it belongs to."""
 
     routes: Routes
@@ -60,11 +57,11 @@ class Host(Protocol):
 class Connection(asyncio.Protocol):
     """One client: bytes in, requests to the routes, answers out."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._deadlines = host.deadlines
-        self._routes = host.routes
-        self._parser = Parser(host.memo)
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._deadlines = owner.deadlines
+        self._routes = owner.routes
+        self._parser = Parser(owner.memo)
         self._clock = asyncio.get_running_loop().time
         self._transport: asyncio.Transport
         self._task: asyncio.Task[None] | None = None
@@ -81,14 +78,14 @@ class Connection(asyncio.Protocol):
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._enter("idle")
-        if not self._host.opened(self):
+        if not self._owner.opened(self):
             self._refuse(TooManyConnections("all places for connections are taken"))
 
     def data_received(self, data: bytes) -> None:
         if self._is_over:
             return
         if self._phase == "idle" and not self._is_paused:
-            request = self._host.memo.get(data)
+            request = self._owner.memo.get(data)
             response = None if request is None else self._routes.ready(request)
             if request is not None and response is not None:
                 self._send(request, response)
@@ -102,9 +99,7 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """Answer what came before the end: a client may close its sending half and read
-        on.
-        """
+        """Answer what came before the end: a client may still read."""
         self._has_ended = True
         if self._task is None:
             self._pump()
@@ -121,7 +116,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._is_over = True
-        self._host.lost(self)
+        self._owner.lost(self)
 
     def end_when_answered(self) -> None:
         """Take part in a drain: answer what has arrived, then close."""
@@ -176,12 +171,10 @@ class Connection(asyncio.Protocol):
         self._pump()
 
     def _wait_for_more(self) -> None:
-        """No request is complete: wait in the right phase, or end where nothing more
-        will come.
-        """
+        """No request is complete: wait for the rest of one, or end."""
         if self._has_ended:
             self._end()
-        elif self._host.is_draining and self._parser.is_idle:
+        elif self._owner.is_draining and self._parser.is_idle:
             self._is_over = True
             self._transport.close()
         elif self._parser.is_in_body:
@@ -193,12 +186,12 @@ class Connection(asyncio.Protocol):
 
     def _send(self, request: Request, response: Response) -> None:
         keep_alive = request.keep_alive and not (
-            self._host.is_draining and self._parser.is_idle
+            self._owner.is_draining and self._parser.is_idle
         )
         self._transport.write(
             serialize(
                 response,
-                date=self._host.date(),
+                date=self._owner.date(),
                 keep_alive=keep_alive,
                 says_keep_alive="connection" in request.headers and keep_alive,
                 with_body=request.method != "HEAD",
@@ -211,33 +204,25 @@ class Connection(asyncio.Protocol):
         """Answer an error after which the rest of the stream means nothing."""
         response = error_response(error, "")
         self._transport.write(
-            serialize(response, date=self._host.date(), keep_alive=False)
+            serialize(response, date=self._owner.date(), keep_alive=False)
         )
         self._end()
 
     def _end(self) -> None:
-        """Close after what was written; what still comes in is read, so that no reset
-        destroys the answer.
-        """
+        """Close once the answer is read: a reset before that would destroy it."""
         self._is_over = True
         if self._has_ended or not self._transport.can_write_eof():
             self._transport.close()
             return
         self._transport.write_eof()
-        self._enter("lingering")
+        self._enter("linger")
 
     def _enter(self, phase: str, *, keep: bool = False) -> None:
-        """Begin a phase with its deadline; *keep* the deadline when it is the same
-        phase still.
+        """Begin a phase, a field of Deadlines or `answering`, which has no deadline.
+
+        With *keep*, a phase that goes on keeps the deadline it has.
         """
         if keep and phase == self._phase:
             return
         self._phase = phase
-        seconds = {
-            "idle": self._deadlines.idle,
-            "head": self._deadlines.head,
-            "body": self._deadlines.body,
-            "writing": self._deadlines.writing,
-            "lingering": _LINGER,
-        }.get(phase, math.inf)
-        self.deadline = self._clock() + seconds
+        self.deadline = self._clock() + getattr(self._deadlines, phase, math.inf)

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from ..answers import Answer, Answers, Key, answer_key
 from ..environment import names
-from ..environment.overlay import Lookup
 from ..environment.rendering import JSON, V2_JSON
 from ..errors import (
     BodyTooLarge,
@@ -36,7 +35,8 @@ from .messages import Request, Response
 __all__ = ["Routes", "error_response"]
 
 _logger = logging.getLogger("pyconfserve.routes")
-_MOST_CALLS = 16_384  # remembered targets: parsing one is a pure function
+_MOST_REMEMBERED = 16_384  # targets with their Accept: ten thousand applications
+_LONGEST_REMEMBERED = 1024  # characters of one: 16 MB of all
 _PRIVATE = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 
 
@@ -47,16 +47,6 @@ class Route(NamedTuple):
     pattern: tuple[str | None, ...]
     right: str
     handler: Callable[[Routes, Request, tuple[str, ...]], Awaitable[Response]]
-
-
-class _Call(NamedTuple):
-    """What a target asks of the environment route: all that can be known of it before
-    it is looked up.
-    """
-
-    lookup: Lookup
-    key: Key
-    media_type: str
 
 
 class Routes:
@@ -73,12 +63,12 @@ class Routes:
         self._access = access or Access()
         self._answers = Answers(server)
         self._base = tuple(part for part in base_path.split("/") if part)
-        self._calls: dict[tuple[str, str | None], _Call] = {}
+        self._keys: dict[tuple[str, str], Key] = {}
 
     def ready(self, request: Request) -> Response | None:
         """The response to a GET or HEAD whose answer is kept and valid, else None."""
-        call = self._calls.get((request.path, request.headers.get("accept")))
-        if call is None or request.method not in ("GET", "HEAD"):
+        key = self._keys.get((request.path, request.headers.get("accept", "*/*")))
+        if key is None or request.method not in ("GET", "HEAD"):
             return None
         try:
             self._access.check_host(request)
@@ -86,7 +76,7 @@ class Routes:
         except ConfigError as error:
             return error_response(error, request.path)
         try:
-            answer = self._answers.ready(call.key)
+            answer = self._answers.ready(key)
         except ConfigError:
             return None  # handle asks the store again, and answers for it
         return None if answer is None else _conditional(request, answer)
@@ -120,9 +110,7 @@ class Routes:
         raise MethodNotAllowed(f"this route takes {', '.join(allowed)}", allowed)
 
     def _segments(self, path: str) -> tuple[str, ...]:
-        """The decoded segments below the base path; raises ConfigNotFound outside of
-        it.
-        """
+        """The decoded segments below the base path; ConfigNotFound outside of it."""
         raw = path.split("/")[1:]
         if len(raw) > names.MOST_SEGMENTS + len(self._base):
             raise InvalidRequest("path", f"more than {names.MOST_SEGMENTS} segments")
@@ -135,17 +123,20 @@ class Routes:
         self, request: Request, segments: tuple[str, ...]
     ) -> Response:
         lookup = self._server.lookup(*segments)
-        accept = request.headers.get("accept")
+        accept = request.headers.get("accept", "*/*")
         media_type = _media_type(accept)
         answer = await self._answers.get(lookup, media_type)
         if answer is None:
             raise ConfigNotFound("no configuration is stored under these names")
-        if len(self._calls) >= _MOST_CALLS:
-            self._calls.clear()
-        self._calls[request.path, accept] = _Call(
-            lookup, answer_key(lookup, media_type), media_type
-        )
+        self._remember(request.path, accept, answer_key(lookup, media_type))
         return _conditional(request, answer)
+
+    def _remember(self, path: str, accept: str, key: Key) -> None:
+        """Keep what a target means, which `ready` then need not find out again."""
+        if len(path) + len(accept) <= _LONGEST_REMEMBERED:
+            if len(self._keys) >= _MOST_REMEMBERED:
+                self._keys.clear()
+            self._keys[path, accept] = key
 
     async def _save(self, request: Request, segments: tuple[str, ...]) -> Response:
         if self._server.is_read_only:
@@ -191,12 +182,12 @@ def _methods(routes: list[Route]) -> tuple[str, ...]:
 
 
 @lru_cache(1024)
-def _media_type(accept: str | None) -> str:
+def _media_type(accept: str) -> str:
     """JSON or Spring's V2 JSON, by an Accept header; JSON where nothing fits, which
     helps curl and browsers.
     """
     ranges = []
-    for item in (accept or "*/*").lower().split(","):
+    for item in accept.lower().split(","):
         media_range, *parameters = (part.strip() for part in item.split(";"))
         quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
         ranges.append((_number(quality), media_range))
