@@ -19,7 +19,7 @@ from .environment.rendering import V2_JSON, render
 from .http.messages import Response
 from .server import ConfigServer
 
-__all__ = ["LARGEST_CACHE", "Answer", "Answers"]
+__all__ = ["LARGEST_CACHE", "Answer", "Answers", "answer_key"]
 
 LARGEST_CACHE = 64 * 1024 * 1024  # bytes: ten thousand answers of 6 KB
 _OVERHEAD = 4096  # bytes beside the body: headers, key, the stamps of its files

@@ -5,6 +5,7 @@ class.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ from .settings_sources import read_settings
 
 __all__ = ["BACKENDS", "build_backend", "configure", "mount"]
 
+_OWN_CLASS = re.compile(r"\w+(?:\.\w+)*:\w+")
 _logger = logging.getLogger("pyconfserve.auto_configuration")
 
 
@@ -33,7 +35,7 @@ def build_backend(settings: Any) -> ConfigBackend:
     build = BACKENDS.get(known.backend_type)
     if build is not None:
         return build(known)
-    if ":" in known.backend_type:
+    if _OWN_CLASS.fullmatch(known.backend_type):
         return _own_class(known)
     names = ", ".join(sorted(BACKENDS))
     raise SettingsError(f"expected {names} or module:Class", f"{PREFIX}backend.type")
@@ -62,9 +64,8 @@ def mount(app: Any, settings: Any) -> ConfigServer | None:
     if server is not None:
         from .adapters.starlette import make_starlette_config_server_routes
 
-        allow_hosts = known.allow_hosts or None
         routes = make_starlette_config_server_routes(
-            server, known.base_path, allow_hosts=allow_hosts
+            server, known.base_path, allow_hosts=known.allow_hosts
         )
         app.router.routes.extend(routes)
     return server
@@ -117,7 +118,7 @@ def _own_class(settings: Settings) -> ConfigBackend:
             **settings.backend_options
         )
     except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
+        if not f"{module_name}.".startswith(f"{error.name}."):
             raise  # a bug inside the module, not its absence
         raise SettingsError(f"there is no module {module_name}", key) from error
     except AttributeError as error:

@@ -204,9 +204,10 @@ class StorageFull(BackendError):
 
 
 class ProtocolError(ConfigError):
-    """Bytes that are not HTTP as we speak it; the connection ends after the answer."""
+    """Bytes that are not HTTP as we speak it; `path` is the request's where known."""
 
     status = 400
+    path = ""
 
 
 class RequestTimeout(ProtocolError):

@@ -149,9 +149,7 @@ class FolderTree:
 
     @contextmanager
     def _folder_of(self, path: str) -> Iterator[int]:
-        """A descriptor of the folder that *path* lies in, which is made when it is
-        missing.
-        """
+        """A descriptor of the folder that *path* lies in, made when it is missing."""
         folder = path.rpartition("/")[0]
         walk = Walk(self.root)
         try:
@@ -167,17 +165,18 @@ class FolderTree:
             walk.close()
 
     def _make_folders(self, folder: str) -> None:
-        parent, _, name = folder.rpartition("/")
-        with self._folder_of(f"{parent}/x" if parent else "x") as descriptor:
+        if not folder:
+            os.makedirs(self.root, exist_ok=True)
+            return
+        name = folder.rpartition("/")[2]
+        with self._folder_of(folder) as descriptor:
             with suppress(FileExistsError):
                 os.mkdir(name, 0o700, dir_fd=descriptor)
             os.fsync(descriptor)
 
 
 def _is_shown(name: str) -> bool:
-    """Whether a listing shows this name: not hidden, and text that every client can
-    take.
-    """
+    """Whether a listing shows this name: not hidden, and text for every client."""
     return not name.startswith(".") and name.isprintable()
 
 

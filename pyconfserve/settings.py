@@ -81,7 +81,7 @@ def _one_of(choices: tuple[str, ...], value: Any) -> str:
 def _options(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ValueError("expected names and values")
-    return dict(value)
+    return {str(name).replace("-", "_"): option for name, option in value.items()}
 
 
 def _setting(

@@ -10,12 +10,22 @@ from typing import Any
 
 from .environment import formats, placeholders, properties
 from .environment.activation import is_active
+from .environment.nesting import nest
 from .errors import ConfigError, SettingsError
 from .settings import PREFIX, Settings, variable_of
 
 __all__ = ["collect", "collect_variables", "parse_setting", "read_settings"]
 
 _FIELDS: tuple[Field[Any], ...] = fields(Settings)
+
+
+def _relaxed(key: str) -> str:
+    """A key without the differences between its spellings: `basePath`, `BASE_PATH`."""
+    return key.replace("-", "").replace("_", "").lower()
+
+
+_KNOWN = {_relaxed(PREFIX + setting.metadata["key"]): setting for setting in _FIELDS}
+_OPTIONS = _relaxed(f"{PREFIX}backend.options")
 
 
 def parse_setting(setting: Field[Any], value: Any, source: str) -> Any:
@@ -93,31 +103,35 @@ def _read_file(path: str) -> dict[str, Any]:
 def _of_mapping(
     source: Mapping[str, Any], where: str
 ) -> Iterable[tuple[Field[Any], Any]]:
-    """The settings in a mapping, nested or flat; raises SettingsError for an unknown
-    key below PREFIX.
+    """The settings in a mapping, nested, flat or both; what is not ours is left alone.
+
+    Raises SettingsError for an unknown key below PREFIX.
     """
-    known = {_relaxed(PREFIX + setting.metadata["key"]): setting for setting in _FIELDS}
     values: dict[str, Any] = {}
-    for key, value in properties.flatten(_nested_maps(source)).items():
-        name, index, _ = key.partition("[")
-        relaxed = _relaxed(name)
-        if not relaxed.startswith(_relaxed(PREFIX)):
-            continue
-        owner = relaxed if relaxed in known else _owner_of_options(relaxed)
-        if owner not in known:
-            raise SettingsError(_unknown(name), name, where)
-        if owner != relaxed:
-            option = name.split(".", 4)[-1] + key[len(name) :]
-            values.setdefault(owner, {})[option.replace("-", "_")] = value
-        elif index:
-            values.setdefault(owner, []).append(value)
+    options: dict[str, Any] = {}
+    for key, value in _leaves(source):
+        relaxed = _relaxed(key.partition("[")[0])
+        if relaxed.startswith(f"{_OPTIONS}."):
+            options[key.split(".", _OPTIONS.count(".") + 1)[-1]] = value
+        elif relaxed in _KNOWN and "[" in key:
+            values.setdefault(relaxed, []).append(value)
+        elif relaxed in _KNOWN:
+            values[relaxed] = value
+        elif relaxed.startswith(_relaxed(PREFIX)):
+            raise SettingsError(_unknown(key), key, where)
+    if options:
+        values[_OPTIONS] = nest(options)
+    return [(_KNOWN[relaxed], value) for relaxed, value in values.items()]
+
+
+def _leaves(source: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any]]:
+    """The flat keys of a mapping as far as settings go: theirs may be lists or maps."""
+    for name, value in source.items():
+        key = f"{above}{name}"
+        if isinstance(value, Mapping) and _relaxed(key) not in _KNOWN:
+            yield from _leaves(value, f"{key}.")
         else:
-            values[owner] = value
-    return [(known[owner], value) for owner, value in values.items()]
-
-
-def _nested_maps(source: Mapping[str, Any]) -> dict[str, Any]:
-    return {str(key): value for key, value in source.items()}
+            yield key, value
 
 
 def _of_getter(source: Any) -> Iterable[tuple[Field[Any], Any]]:
@@ -133,15 +147,6 @@ def _of_getter(source: Any) -> Iterable[tuple[Field[Any], Any]]:
     return [(setting, value) for setting, value in asked if value is not None]
 
 
-def _owner_of_options(relaxed: str) -> str:
-    options = _relaxed(f"{PREFIX}backend.options")
-    return options if relaxed.startswith(f"{options}.") else relaxed
-
-
-def _relaxed(key: str) -> str:
-    return key.replace("-", "").replace("_", "").lower()
-
-
 def _unknown(key: str) -> str:
     from difflib import get_close_matches  # costs the start, and is for mistakes only
 
@@ -151,8 +156,11 @@ def _unknown(key: str) -> str:
 
 
 def _filled(value: Any, *, environ: Mapping[str, str], source: str) -> Any:
-    if isinstance(value, list):
-        return [_filled(item, environ=environ, source=source) for item in value]
+    fill = partial(_filled, environ=environ, source=source)
+    if isinstance(value, list | tuple):
+        return [fill(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: fill(item) for name, item in value.items()}
     if not isinstance(value, str):
         return value
     try:

@@ -14,10 +14,8 @@ try:
     from starlette.responses import Response as StarletteResponse
     from starlette.routing import Route
 except ModuleNotFoundError as error:
-    install = "pyconfserve[starlette]"
-    raise MissingDependency.instead_of(
-        error, "starlette", "this adapter", install
-    ) from error
+    what = "this adapter", "pyconfserve[starlette]"
+    raise MissingDependency.instead_of(error, "starlette", *what) from error
 
 from ..http.access import Access
 from ..http.grammar import LARGEST_BODY
@@ -29,10 +27,7 @@ __all__ = ["make_starlette_config_server_routes"]
 
 
 def make_starlette_config_server_routes(
-    server: ConfigServer,
-    base_path: str = "",
-    *,
-    allow_hosts: Collection[str] | None = None,
+    server: ConfigServer, base_path: str = "", *, allow_hosts: Collection[str] = ()
 ) -> list[Route]:
     """All routes of *server* below *base_path*, with the answers of our own listener.
 
@@ -40,34 +35,38 @@ def make_starlette_config_server_routes(
     Everyone may read, save and list: put your own authentication in front.
     *allow_hosts* switches the Host rule on.
     """
-    access = Access(allow_hosts=allow_hosts)
-    endpoint = _Endpoint(Routes(server, base_path=base_path, access=access))
-    prefix = f"/{base_path.strip('/')}".rstrip("/")
-    route = Route(f"{prefix}/{{path:path}}", endpoint)
-    # Starlette's own pattern stops at a newline, which is ours to refuse.
-    route.path_regex = re.compile(f"{re.escape(prefix)}/(?P<path>.*)", re.DOTALL)
-    return [route]
+    access = Access(allow_hosts=allow_hosts or None)
+    routes = Routes(server, base_path=base_path, access=access)
 
-
-class _Endpoint:
-    """An ASGI application: a Request in, a Response out."""
-
-    def __init__(self, routes: Routes) -> None:
-        self._routes = routes
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        raw = scope.get("raw_path") or quote(scope["path"]).encode()
-        path = raw.decode().partition("?")[0].removeprefix(scope.get("root_path", ""))
-        query = scope["query_string"].decode()
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        path, query = _local_path(scope), scope["query_string"].decode("latin-1")
         headers = joined(StarletteRequest(scope).headers.items())
         body, host = await _body(scope, receive), headers.get("host", "")
         request = Request(scope["method"], path, query, headers, body, host)
-        answer = self._routes.ready(request) or await self._routes.handle(request)
-        shown = dict(answer.headers)
-        if answer.status not in (204, 304):
-            shown["Content-Length"] = str(len(answer.body))
-        content = b"" if request.method == "HEAD" else answer.body
-        await StarletteResponse(content, answer.status, shown)(scope, receive, send)
+        response = routes.ready(request) or await routes.handle(request)
+        shown = dict(response.headers)
+        if response.status not in (204, 304):
+            shown["Content-Length"] = str(len(response.body))
+        content = b"" if request.method == "HEAD" else response.body
+        await StarletteResponse(content, response.status, shown)(scope, receive, send)
+
+    prefix = f"/{base_path.strip('/')}".rstrip("/")
+    route = Route(f"{prefix}/{{path:path}}", answer)
+    # Starlette takes a function for one from Request to Response, which this is not;
+    # and its pattern leaves newlines and the bare prefix to others.
+    route.app = answer
+    route.methods = None
+    route.path_regex = re.compile(rf"{re.escape(prefix)}(?:/(?P<path>(?s:.*)))?\Z")
+    return [route]
+
+
+def _local_path(scope: Any) -> str:
+    """The raw path below the place that the application is mounted at."""
+    root, path = scope.get("root_path", ""), scope["path"]
+    raw = (scope.get("raw_path") or quote(path).encode()).decode("ascii", "replace")
+    parts = raw.partition("?")[0].split("/")
+    is_below = f"{path}/".startswith(f"{root.rstrip('/')}/")
+    return "/".join(["", *parts[root.count("/") + 1 if is_below else 1 :]])
 
 
 async def _body(scope: Any, receive: Any) -> bytes:

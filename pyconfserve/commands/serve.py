@@ -52,6 +52,7 @@ class _Help(argparse.HelpFormatter):
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         formatter_class=_Help,
+        allow_abbrev=False,
         prog="python -m pyconfserve",
         description="Serve a folder of configuration to Spring Cloud Config's clients.",
         epilog="A setting may also stand in the --settings file or in the environment.",

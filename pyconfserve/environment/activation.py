@@ -15,6 +15,7 @@ from ..errors import DocumentError, InvalidRequest
 from . import names
 from .formats.document import Document, Entry
 from .overlay import DEFAULT_PROFILE
+from .values import text_of
 
 __all__ = ["extend_profiles", "is_active", "matches"]
 
@@ -46,7 +47,7 @@ def is_active(document: Document, profiles: Collection[str]) -> bool:
     expressions = [
         (item, entry)
         for _, entry in _listed(document, _ON_PROFILE)
-        for item in _split(entry.value)
+        for item in _split(text_of(entry.value))
     ]
     return not expressions or any(
         [_holds(item, profiles, entry) for item, entry in expressions]
@@ -77,7 +78,7 @@ def extend_profiles(
     wanted = list(profiles)
     groups: dict[str, list[str]] = {}
     for document in documents:
-        if any(_listed(document, _ON_PROFILE)):
+        if _listed(document, _ON_PROFILE) or _listed(document, _ON_CLOUD):
             continue
         for key, entry in document.entries.items():
             base = key.partition("[")[0]
@@ -114,13 +115,13 @@ def _listed(document: Document, key: str) -> list[tuple[str, Entry]]:
     ]
 
 
-def _split(value: Any) -> list[str]:
-    return [item.strip() for item in str(value).split(",") if item.strip()]
+def _split(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
 
 
 def _profiles(key: str, entry: Entry) -> list[str]:
     try:
-        return [names.profile(item) for item in _split(entry.value)]
+        return [names.profile(item) for item in _split(text_of(entry.value))]
     except InvalidRequest as error:
         raise DocumentError(
             f"{key} does not name a profile", entry.line, entry.column

@@ -14,7 +14,9 @@ from .formats.document import Entry
 
 __all__ = [
     "DEFAULT_LABEL",
+    "DEFAULT_PROFILE",
     "OWN",
+    "SHARED_APPLICATION",
     "SPRING",
     "Dialect",
     "Environment",

@@ -14,6 +14,7 @@ __all__ = ["PlaceholderError", "fill"]
 
 _DEEPEST = 32  # placeholders inside placeholders
 _LONGEST = 1024 * 1024  # characters of a filled text
+_MOST = 10_000  # placeholders filled in for one text
 
 
 class PlaceholderError(ValueError):
@@ -26,15 +27,20 @@ def fill(text: str, find: Callable[[str], str | None]) -> str:
 
     One without either stays as it stands. Raises PlaceholderError for circles.
     """
-    return _fill(text, find, ())
+    return _fill(text, find, (), [_MOST])
 
 
-def _fill(text: str, find: Callable[[str], str | None], within: tuple[str, ...]) -> str:
+def _fill(
+    text: str,
+    find: Callable[[str], str | None],
+    within: tuple[str, ...],
+    budget: list[int],
+) -> str:
     if "${" not in text:
         return text
     if len(within) > _DEEPEST:
         raise PlaceholderError("placeholders are nested too deep")
-    filled, rest = [], text
+    filled, rest, length = [], text, len(text)
     while (start := rest.find("${")) >= 0:
         if rest[:start].endswith("\\"):
             filled += [rest[: start - 1], "${"]
@@ -43,26 +49,33 @@ def _fill(text: str, find: Callable[[str], str | None], within: tuple[str, ...])
         end = _closing(rest, start + 2)
         if end < 0:
             break
-        filled += [rest[:start], _value(rest[start + 2 : end], find, within)]
+        value = _value(rest[start + 2 : end], find, within, budget)
+        filled += [rest[:start], value]
+        length += len(value)
+        if length > _LONGEST + len(text):
+            raise PlaceholderError("placeholders lead to a text without end")
         rest = rest[end + 1 :]
-    result = "".join([*filled, rest])
-    if len(result) > _LONGEST:
-        raise PlaceholderError("placeholders lead to a text without end")
-    return result
+    return "".join([*filled, rest])
 
 
 def _value(
-    inner: str, find: Callable[[str], str | None], within: tuple[str, ...]
+    inner: str,
+    find: Callable[[str], str | None],
+    within: tuple[str, ...],
+    budget: list[int],
 ) -> str:
     """What stands for `${inner}`."""
-    inner_filled = _fill(inner, find, (*within, "${"))
+    budget[0] -= 1
+    if budget[0] < 0:
+        raise PlaceholderError("placeholders lead to a text without end")
+    inner_filled = _fill(inner, find, (*within, "${"), budget)
     name, colon, default = inner_filled.partition(":")
     if name in within:
         raise PlaceholderError("a placeholder leads back to itself")
     for candidate in (inner_filled, name):
         value = find(candidate)
         if value is not None:
-            return _fill(value, find, (*within, candidate))
+            return _fill(value, find, (*within, candidate), budget)
     return default if colon else f"${{{inner}}}"
 
 

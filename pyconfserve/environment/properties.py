@@ -104,7 +104,11 @@ def check_tree(tree: Tree) -> None:
     if not isinstance(tree, Mapping):
         raise InvalidRequest("properties", f"expected a map, got {type(tree).__name__}")
     _check_map(tree, 1)
-    for key in flatten(tree):
+    try:
+        flat = flatten(tree)
+    except ValueError as error:
+        raise InvalidRequest("properties", str(error)) from error
+    for key in flat:
         if len(key.encode("utf-8")) > LONGEST_KEY:
             raise InvalidRequest(
                 "properties", f"a key is longer than {LONGEST_KEY} bytes"
@@ -122,7 +126,7 @@ def _check_map(tree: Mapping[Any, Tree], depth: int) -> None:
 
 
 def _check_value(value: Tree, depth: int) -> None:
-    if depth > DEEPEST:
+    if isinstance(value, dict | list) and depth >= DEEPEST:
         raise InvalidRequest("properties", f"nested more than {DEEPEST} deep")
     if isinstance(value, dict):
         _check_map(value, depth + 1)

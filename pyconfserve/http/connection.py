@@ -95,7 +95,7 @@ class Connection(asyncio.Protocol):
         self._parser.feed(data)
         if self._task is None:
             self._pump()
-        elif self._parser.buffered > _LARGEST_BACKLOG:
+        if self._parser.buffered > _LARGEST_BACKLOG:  # it waits for an answer before it
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
@@ -111,7 +111,10 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_paused = False
-        if self._task is None and not self._is_over:
+        if self._is_over:
+            self._enter("linger")
+        elif self._task is None:
+            self._transport.resume_reading()
             self._pump()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -202,7 +205,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, error: ProtocolError) -> None:
         """Answer an error after which the rest of the stream means nothing."""
-        response = error_response(error, "")
+        response = error_response(error, error.path)
         self._transport.write(
             serialize(response, date=self._owner.date(), keep_alive=False)
         )
@@ -215,7 +218,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
             return
         self._transport.write_eof()
-        self._enter("linger")
+        self._enter("writing" if self._transport.get_write_buffer_size() else "linger")
 
     def _enter(self, phase: str, *, keep: bool = False) -> None:
         """Begin a phase, a field of Deadlines or `answering`, which has no deadline.

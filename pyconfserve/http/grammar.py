@@ -110,7 +110,11 @@ def parse_head(head: bytes) -> Request:
     path, query, host = _parse_target(
         method, found[2].decode("ascii"), headers.get("host"), is_1_1
     )
-    _check_framing(method, headers, is_1_1)
+    try:
+        _check_framing(method, headers, is_1_1)
+    except ProtocolError as error:
+        error.path = path
+        raise
     return Request(
         method, path, query, headers, b"", host, _keeps_alive(headers, is_1_1)
     )

@@ -31,6 +31,7 @@ _LARGEST_MEMO_HEAD = 2 * 1024  # bytes of a head that is remembered
 _LARGEST_MEMO = 4 * 1024 * 1024  # bytes of all remembered heads
 
 CONTINUE = Response(100)
+_NO_REQUEST = Request("", "")
 
 _HEAD_END = re.compile(rb"\n\r?\n")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[\t\x20-\x7e\x80-\xff]*)?")
@@ -75,7 +76,7 @@ class Parser:
         self._searched = 0
         self._blank_lines = 0
         self._state: Callable[[], Event] = self._read_head
-        self._request = Request("", "")
+        self._request = _NO_REQUEST
         self._body = bytearray()
         self._left = 0
 
@@ -104,6 +105,13 @@ class Parser:
 
         Raises ProtocolError, whose status says what to answer.
         """
+        try:
+            return self._step()
+        except ProtocolError as error:
+            error.path = error.path or self._request.path
+            raise
+
+    def _step(self) -> Event:
         state = None
         while state != self._state:
             state = self._state
@@ -187,7 +195,7 @@ class Parser:
         request = self._request
         body = bytes(self._body)
         self._body.clear()
-        self._state = self._read_head
+        self._state, self._request = self._read_head, _NO_REQUEST
         return request._replace(body=body)
 
     # the buffer

@@ -32,7 +32,7 @@ from .access import LIST, READ, WRITE, Access
 from .grammar import LARGEST_BODY
 from .messages import Request, Response
 
-__all__ = ["Routes", "error_response"]
+__all__ = ["Route", "Routes", "error_response"]
 
 _logger = logging.getLogger("pyconfserve.routes")
 _MOST_REMEMBERED = 16_384  # targets with their Accept: ten thousand applications

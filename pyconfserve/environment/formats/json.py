@@ -38,7 +38,11 @@ def parse(text: str) -> tuple[Document, ...]:
         line = bisect_right(starts, index)
         return Entry(None if value == [] else value, line, index - starts[line - 1] + 1)
 
-    return (make_document(flatten(_Reader(text, mark).map())),)
+    tree = _Reader(text, mark).map()
+    try:
+        return (make_document(flatten(tree)),)
+    except ValueError as error:
+        raise DocumentError(str(error)) from error
 
 
 def read_tree(text: str) -> dict[str, Tree]:

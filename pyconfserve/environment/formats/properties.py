@@ -21,14 +21,21 @@ __all__ = ["parse", "write"]
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _KEY = re.compile(r"((?:[^\\=: \t\f]|\\.)*)[ \t\f]*[=:]?[ \t\f]*", re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.)|$)", re.DOTALL)
-_UNESCAPED_COMMA = re.compile(r"(?<!\\),")
+_ITEM = re.compile(r"[ \t\f]*((?:[^\\,]|\\.)*),?", re.DOTALL)
 _MEANING = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 _BLANKS = " \t\f"
 _SEPARATORS = ("#---", "!---")
 
-_WRITTEN = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\f": "\\f"}
+_WRITTEN = {
+    "\\": "\\\\",
+    "\t": "\\t",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\f": "\\f",
+    "\ufeff": "\\uFEFF",  # at the beginning of a file it would be skipped
+}
 _IN_VALUE = re.compile(r"[\\\t\n\r\f]|^ ")
-_IN_KEY = re.compile(r"[\\\t\n\r\f =:]|^[#!]")
+_IN_KEY = re.compile(r"[\\\t\n\r\f =:\ufeff]|^[#!]")
 
 
 class _Line(NamedTuple):
@@ -53,7 +60,7 @@ def parse(text: str) -> tuple[Document, ...]:
     """
     parts: list[dict[str, Entry]] = [{}]
     for line in _logical_lines(text):
-        if line.text in _SEPARATORS:
+        if not line.places:
             parts.append({})
         else:
             _read_line(line, parts[-1])
@@ -66,10 +73,14 @@ def write(tree: dict[str, Tree]) -> str:
     """*tree* as `key=value` lines; raises SchemaViolation for null, empty lists and
     empty maps.
     """
-    _refuse_empty(tree)
+    for value in tree.values():
+        _refuse_empty(value)
+    flat = flatten(tree)
+    if any(key.endswith("[]") for key in flat):
+        raise SchemaViolation("a .properties file cannot hold a key that ends with []")
     return "".join(
         f"{_escape(_IN_KEY, key)}={_escape(_IN_VALUE, text_of(value))}\n"
-        for key, value in flatten(tree).items()
+        for key, value in flat.items()
     )
 
 
@@ -85,13 +96,15 @@ def _logical_lines(text: str) -> Iterator[_Line]:
                 yield _Line(line, [])
             continue
         places = [(0, number, len(line) - len(content) + 1)]
-        while _is_continued(content):
+        parts, length = [content], len(content)
+        while _is_continued(parts[-1]):
             number, line = next(natural, (number, ""))
-            rest = line.lstrip(_BLANKS)
-            content = content[:-1]
-            places.append((len(content), number, len(line) - len(rest) + 1))
-            content += rest
-        yield _Line(content, places)
+            parts[-1] = parts[-1][:-1]
+            parts.append(line.lstrip(_BLANKS))
+            length -= 1
+            places.append((length, number, len(line) - len(parts[-1]) + 1))
+            length += len(parts[-1])
+        yield _Line("".join(parts), places)
 
 
 def _is_continued(line: str) -> bool:
@@ -102,12 +115,21 @@ def _read_line(line: _Line, entries: dict[str, Entry]) -> None:
     found = _KEY.match(line.text)
     assert found is not None  # every part of it may be empty
     place = line.place(found.end())
-    key, value = _unescape(found[1], place), line.text[found.end() :]
+    key = _unescape(found[1], place)
     if key.endswith("[]"):
-        for index, item in enumerate(_UNESCAPED_COMMA.split(value)):
-            entries[f"{key[:-2]}[{index}]"] = Entry(_unescape(item, place), *place)
+        for index, item in enumerate(_items(line.text, found.end())):
+            place = line.place(item.start(1))
+            entries[f"{key[:-2]}[{index}]"] = Entry(_unescape(item[1], place), *place)
     else:
-        entries[key] = Entry(_unescape(value, place), *place)
+        entries[key] = Entry(_unescape(line.text[found.end() :], place), *place)
+
+
+def _items(text: str, start: int) -> Iterator[re.Match[str]]:
+    """The items of a comma list; a comma at the end begins no other, as in Spring."""
+    item = _ITEM.match(text, start)
+    while item:
+        yield item
+        item = _ITEM.match(text, item.end()) if item.end() < len(text) else None
 
 
 def _unescape(text: str, place: tuple[int, int]) -> str:

@@ -6,10 +6,8 @@ Dates stay text as written, as in every format here.
 
 from __future__ import annotations
 
-import datetime
 import re
 import tomllib
-from typing import Any
 
 from ...errors import Conflict, DocumentError
 from ..properties import Tree, flatten
@@ -17,10 +15,16 @@ from .document import DEEPEST, LONGEST_INTEGER, Document, Entry, make_document
 
 __all__ = ["parse", "write"]
 
-_MOMENT = re.compile(
-    r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)?)?"
-    r"|\d\d:\d\d:\d\d(?:\.\d+)?"
+# Texts and comments first, so that what they hold is not taken for anything else.
+_TOKEN = re.compile(
+    r"\"{3}(?:\\.|[^\\])*?\"{3,5}|'{3}.*?'{3,5}"
+    r"|\"(?:\\.|[^\"\\\n])*\"|'[^'\n]*'|#[^\n]*"
+    r"|(?<![\w.+:-])(?P<moment>\d{4}-\d\d-\d\d"
+    r"(?:[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)?)?"
+    r"|\d\d:\d\d:\d\d(?:\.\d+)?)(?![\w.:-])",
+    re.DOTALL,
 )
+_DEEP_KEY = re.compile(rf"(?:(?:[\w-]+|\"\")[ \t]*\.[ \t]*){{{DEEPEST}}}")
 _PLACE = re.compile(r"\(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -29,12 +33,13 @@ def parse(text: str) -> tuple[Document, ...]:
     error.
     """
     try:
+        if _DEEP_KEY.search(_TOKEN.sub('""', text)):  # tomllib is quadratic in these
+            raise ValueError("too deep")
         tree = tomllib.loads(text)
-        written = {
-            _identity(tomllib.loads(f"x = {found}")["x"]): found
-            for found in _moments(text)
-        }
-        flat = flatten(_plain(tree, written))
+        _check_limits(tree)
+        if any(found["moment"] for found in _TOKEN.finditer(text)):
+            tree = tomllib.loads(_TOKEN.sub(_quote_moment, text))
+        flat = flatten(tree)
     except tomllib.TOMLDecodeError as error:
         place = _PLACE.search(str(error))
         line, column = (int(place[1] or 0), int(place[2] or 0)) if place else (0, 0)
@@ -53,36 +58,16 @@ def write(tree: dict[str, Tree]) -> str:
     raise Conflict("a toml file is read only here; store the bundle as yaml or json")
 
 
-def _moments(text: str) -> list[str]:
-    """What looks like a date or a time in *text*, and is one."""
-    return [
-        found for found in dict.fromkeys(_MOMENT.findall(text)) if _is_moment(found)
-    ]
+def _quote_moment(found: re.Match[str]) -> str:
+    """A date or time made text as it is written; a bare key stays the same key."""
+    return f'"{found[0]}"' if found["moment"] else found[0]
 
 
-def _is_moment(text: str) -> bool:
-    try:
-        return isinstance(
-            tomllib.loads(f"x = {text}")["x"], datetime.date | datetime.time
-        )
-    except ValueError:
-        return False
-
-
-def _identity(moment: Any) -> tuple[type, str]:
-    return type(moment), moment.isoformat()
-
-
-def _plain(tree: Tree, written: dict[tuple[type, str], str], depth: int = 1) -> Tree:
-    """*tree* with its dates and times as the text they were written in."""
-    if depth > DEEPEST + 1:
-        raise ValueError("too deep")
-    if isinstance(tree, dict):
-        return {key: _plain(value, written, depth + 1) for key, value in tree.items()}
-    if isinstance(tree, list):
-        return [_plain(value, written, depth + 1) for value in tree]
-    if isinstance(tree, datetime.date | datetime.time):
-        return written.get(_identity(tree), tree.isoformat())
-    if isinstance(tree, int) and tree.bit_length() > LONGEST_INTEGER:
+def _check_limits(tree: Tree, depth: int = 1) -> None:
+    if isinstance(tree, dict | list):
+        if depth > DEEPEST:
+            raise ValueError("too deep")
+        for child in tree.values() if isinstance(tree, dict) else tree:
+            _check_limits(child, depth + 1)
+    elif isinstance(tree, int) and tree.bit_length() > LONGEST_INTEGER:
         raise ValueError("too large")
-    return tree

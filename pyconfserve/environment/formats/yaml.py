@@ -13,7 +13,6 @@ from typing import Any
 
 from ...errors import DocumentError, MissingDependency
 from ..properties import Tree, flatten
-from ..values import text_of
 from .document import (
     DEEPEST,
     MOST_ALIASES,
@@ -23,12 +22,15 @@ from .document import (
     Entry,
     make_document,
 )
+from .yaml_keys import key_of
 from .yaml_scalars import CONVERTERS, resolve
 
 try:
     import yaml
-except ImportError as missing:
-    raise MissingDependency("reading and writing YAML", "PyYAML", "PyYAML") from missing
+except ModuleNotFoundError as missing:
+    raise MissingDependency.instead_of(
+        missing, "yaml", "reading and writing YAML", "PyYAML"
+    ) from missing
 
 __all__ = ["parse", "write"]
 
@@ -116,9 +118,7 @@ class _Composer:
         kind = type(event)
         if kind is yaml.AliasEvent:
             return self._alias(event)
-        self._nodes += 1
-        if self._nodes > MOST_NODES:
-            raise _error(f"more than {MOST_NODES} nodes", event)
+        self._count(1, event)
         if kind is yaml.ScalarEvent:
             mark = event.start_mark
             node: Any = Entry(_scalar(event), mark.line + 1, mark.column + 1)
@@ -133,6 +133,11 @@ class _Composer:
         if event.anchor:
             self._anchors[event.anchor] = node
         return node
+
+    def _count(self, nodes: int, event: Any) -> None:
+        self._nodes += nodes
+        if self._nodes > MOST_NODES:
+            raise _error(f"more than {MOST_NODES} nodes", event)
 
     def _alias(self, event: Any) -> Any:
         if event.anchor not in self._anchors:
@@ -168,14 +173,18 @@ class _Composer:
             value = self._node(value_event, depth + 1)
             if _is_merge_key(event):
                 _merge_into(tree, value, value_event)
+                self._count(len(tree), value_event)
                 continue
-            identity, name = _key(key)
+            identity, name = key_of(key)
             if identity in own:
                 raise _error("a key is there twice", event)
             own.add(identity)
             tree[name] = value
             keys.append(key)
-        return keys if tag == "set" else tree
+        if tag == "set":
+            mark = start.start_mark
+            return keys or Entry(None, mark.line + 1, mark.column + 1)
+        return tree
 
 
 def _scalar(event: Any) -> Any:
@@ -228,28 +237,6 @@ def _merge_into(tree: dict[str, Any], merged: Any, event: Any) -> None:
             raise _error("a merge key is for a map or a list of maps", event)
         for name, value in source.items():
             tree.setdefault(name, value)
-
-
-def _key(node: Any) -> tuple[Any, str]:
-    """What tells a key from others, and its text: what is no text stands in brackets,
-    in Java's spelling.
-    """
-    if isinstance(node, Entry) and isinstance(node.value, str):
-        return node.value, node.value
-    text = _java_text(node)
-    return (
-        type(node.value) if isinstance(node, Entry) else type(node),
-        text,
-    ), f"[{text}]"
-
-
-def _java_text(node: Any) -> str:
-    if isinstance(node, Entry):
-        return "null" if node.value is None else text_of(node.value)
-    if isinstance(node, list):
-        return f"[{', '.join(_java_text(item) for item in node)}]"
-    members = (f"{name}={_java_text(value)}" for name, value in node.items())
-    return f"{{{', '.join(members)}}}"
 
 
 def _error(problem: str, event: Any) -> DocumentError:

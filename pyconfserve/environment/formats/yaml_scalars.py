@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from .document import check_integer
+from .document import LONGEST_INTEGER, check_integer
 
 __all__ = ["CONVERTERS", "resolve"]
 
@@ -77,6 +77,8 @@ def _sexagesimal(digits: str, convert: Any) -> Any:
     total = 0
     for part in digits.lstrip("+-").split(":"):
         total = total * 60 + convert(part)
+        if isinstance(total, int) and total.bit_length() > LONGEST_INTEGER:
+            raise ValueError(f"an integer has more than {LONGEST_INTEGER} bits")
     return -total if digits.startswith("-") else total
 
 
@@ -118,7 +120,7 @@ def _timestamp(text: str) -> str:
     moment = datetime.datetime(year, month, day, hour, minute, second)
     offset = datetime.timedelta(hours=int(found[9] or 0), minutes=int(found[10] or 0))
     moment = moment + offset if found[8] == "-" else moment - offset
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction}Z"
+    return f"{moment.isoformat()}.{fraction}Z"
 
 
 CONVERTERS: dict[str, Callable[[str], Any]] = {
