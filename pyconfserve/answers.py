@@ -103,6 +103,8 @@ class Answers:
 
     def _keep(self, key: Key, answer: Answer) -> None:
         self._drop(key)
+        if len(answer.response.body) > self._limit:
+            return
         self._kept[key] = answer
         self._size += len(answer.response.body) + _OVERHEAD
         while self._size > self._limit:

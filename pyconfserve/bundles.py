@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 
 from .backend import ConfigSource, Found
-from .environment import activation, formats, properties
+from .environment import activation, formats, names, properties
 from .environment.formats.document import LARGEST_FILE, Document, Entry
 from .environment.overlay import (
     DEFAULT_PROFILE,
@@ -20,7 +20,13 @@ from .environment.overlay import (
     Slot,
     plan,
 )
-from .errors import Conflict, DocumentError, ValueTooLarge, VersionConflict
+from .errors import (
+    Conflict,
+    DocumentError,
+    InvalidRequest,
+    ValueTooLarge,
+    VersionConflict,
+)
 from .files import BundleName, FileTree, Location, WritableTree
 from .readings import Reading, Seen, read_settled
 
@@ -91,13 +97,15 @@ def save_bundle(
     """
     for _ in range(_MOST_SAVES):
         path, expected = _own_file(tree, folders, name)
+        if len(path.rpartition("/")[2].encode("utf-8")) > names.LONGEST_NAME:
+            raise InvalidRequest("profile", "too long for a file, with its application")
         stem, _, suffix = path.rpartition(".")
         data = formats.write(tree_of_values, suffix)
         if len(data) > LARGEST_FILE:
             raise ValueTooLarge(f"a bundle is at most {LARGEST_FILE} bytes as a file")
         twins = [f"{stem}.{other}" for other in OWN.suffixes if other != suffix]
         changes: dict[str, bytes | None] = {
-            twin: None for twin in twins if tree.read(twin) is not None
+            twin: None for twin in twins if tree.stamp((twin,), fresh=True) != (None,)
         }
         try:
             tree.change(

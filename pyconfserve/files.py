@@ -6,6 +6,7 @@ once, so that a folder, a commit of git, a prefix of S3 and a dict behave alike.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -105,6 +106,7 @@ class DictTree:
     def __init__(self, files: Mapping[str, bytes] | None = None) -> None:
         self._files = {path: (data, 0) for path, data in (files or {}).items()}
         self._changes = 0
+        self._writing = threading.Lock()
         self.uri = "dict:"
 
     def read(self, path: str) -> File | None:
@@ -116,7 +118,9 @@ class DictTree:
         """The names below *folder*; None when no path begins with it."""
         prefix = f"{folder}/" if folder else ""
         below = [
-            path.removeprefix(prefix) for path in self._files if path.startswith(prefix)
+            path.removeprefix(prefix)
+            for path in tuple(self._files)  # threads may add to it meanwhile
+            if path.startswith(prefix)
         ]
         if folder and not below:
             return None
@@ -134,7 +138,7 @@ class DictTree:
         holds.
         """
         return tuple(
-            self._files[path][1] if path in self._files else self.list(path)
+            found[1] if (found := self._files.get(path)) else self.list(path)
             for path in paths
         )
 
@@ -145,13 +149,14 @@ class DictTree:
         expected: Mapping[str, Hashable] | None = None,
     ) -> None:
         """Apply *changes* at once."""
-        check_expected(self, expected)
-        self._changes += 1
-        for path, data in changes.items():
-            if data is None:
-                self._files.pop(path, None)
-            else:
-                self._files[path] = (data, self._changes)
+        with self._writing:
+            check_expected(self, expected)
+            self._changes += 1
+            for path, data in changes.items():
+                if data is None:
+                    self._files.pop(path, None)
+                else:
+                    self._files[path] = (data, self._changes)
 
 
 def check_expected(tree: FileTree, expected: Mapping[str, Hashable] | None) -> None:

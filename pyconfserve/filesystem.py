@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -48,6 +49,7 @@ class FilesystemConfigBackend:
         self._trees = [_tree(place, refresh_interval) for place in places]
         self._label = label
         self.default_label = label or DEFAULT_LABEL
+        self._saving = threading.Lock()
         self._saved: dict[str, BundleName] = {}
 
     async def sources(self, lookup: Lookup) -> Found:
@@ -81,10 +83,18 @@ class FilesystemConfigBackend:
         folders = [f"{name.label}/"]
         if name.label == self.default_label:
             folders.append("")
-        path = await asyncio.to_thread(
-            save_bundle, tree, folders, name, dict(source.properties)
-        )
-        self._saved[path] = name
+        await asyncio.to_thread(self._save, tree, folders, name, source.properties)
+
+    def _save(
+        self,
+        tree: WritableTree,
+        folders: Sequence[str],
+        name: BundleName,
+        properties: Mapping[str, Any],
+    ) -> None:
+        with self._saving:  # one at a time: a save is judged by what its folder holds
+            path = save_bundle(tree, folders, name, dict(properties))
+            self._saved[path] = name
 
     def health(self) -> Mapping[str, Any]:
         """The folders; raises BackendUnavailable when none of them is there."""

@@ -166,8 +166,7 @@ class FolderTree:
 
     def _make_folders(self, folder: str) -> None:
         if not folder:
-            os.makedirs(self.root, exist_ok=True)
-            return
+            raise BackendUnavailable("the root is not there")
         name = folder.rpartition("/")[2]
         with self._folder_of(folder) as descriptor:
             with suppress(FileExistsError):

@@ -74,4 +74,4 @@ def _is_servable(bundle: BundleName) -> bool:
         )
     except ConfigError:
         return False
-    return True
+    return not names.is_reserved(bundle.application)

@@ -5,6 +5,7 @@ with its stamps.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
+from itertools import count
 
 from .backend import Found
 from .environment import formats
@@ -86,18 +87,15 @@ class Reading:
 def read_settled(
     read: Callable[[Reading], list[PropertySource]], dialect: Dialect, label: str
 ) -> Found:
-    """What *read* gives, read again while files change under it; the last reading
-    counts in any case.
-    """
-    for attempt in range(_MOST_READINGS):
+    """What *read* gives, read again while files change; the last one counts anyhow."""
+    for attempt in count(1):
         reading = Reading(dialect)
-        is_last = attempt == _MOST_READINGS - 1
         try:
             sources = read(reading)
         except DocumentError:
-            if is_last or reading.still_holds():
+            if attempt == _MOST_READINGS or reading.still_holds():
                 raise
             continue
-        if is_last or reading.still_holds():
+        if attempt == _MOST_READINGS or reading.still_holds():
             break
     return Found(tuple(sources), label, seen=reading.seen(), stamp=reading.stamp())

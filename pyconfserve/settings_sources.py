@@ -117,7 +117,7 @@ def _of_mapping(
             values.setdefault(relaxed, []).append(value)
         elif relaxed in _KNOWN:
             values[relaxed] = value
-        elif relaxed.startswith(_relaxed(PREFIX)):
+        elif f"{relaxed}.".startswith(_relaxed(PREFIX)):
             raise SettingsError(_unknown(key), key, where)
     if options:
         values[_OPTIONS] = nest(options)

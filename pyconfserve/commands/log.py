@@ -19,10 +19,11 @@ def set_up(log_format: str) -> None:
         if log_format == "json"
         else _Text("%(levelname)s %(name)s: %(message)s")
     )
-    logger = logging.getLogger("pyconfserve")
-    logger.handlers[:] = [handler]
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
+    for name, level in (("pyconfserve", logging.INFO), ("asyncio", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [handler]
+        logger.setLevel(level)
+        logger.propagate = False
 
 
 class _Text(logging.Formatter):

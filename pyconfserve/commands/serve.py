@@ -85,21 +85,23 @@ def _parser() -> argparse.ArgumentParser:
 
 def _settings(flags: argparse.Namespace, environ: Any) -> Settings:
     """What flags, the environment and the file say, in this order of precedence."""
-    found = collect(flags.settings, environ) if flags.settings else {}
-    found |= collect_variables(environ)
-    for setting in fields(Settings):
-        value = getattr(flags, setting.name, None)
-        if value is not None:
-            found[setting.name] = parse_setting(setting, value, flag_of(setting))
-    if (
-        flags.root is not None
-        and "search_locations" in found
-        and not flags.search_locations
-    ):
-        del found[
-            "search_locations"
-        ]  # ROOT on the command line beats the locations of the file
+    given = {
+        setting.name: parse_setting(setting, getattr(flags, setting.name), name)
+        for setting in fields(Settings)
+        for name in [flag_of(setting) or setting.name]
+        if getattr(flags, setting.name, None) is not None
+    }
+    file = collect(flags.settings, environ) if flags.settings else {}
+    found: dict[str, Any] = {}
+    for layer in (file, collect_variables(environ), given):
+        if "root" in layer:  # it replaces the locations of the layers below
+            found.pop("search_locations", None)
+        found |= layer
     settings = Settings(**found)
+    if flags.root is not None and settings.backend_type != "filesystem":
+        raise SettingsError(
+            f"ROOT is a folder, and backend.type is {settings.backend_type}"
+        )
     if settings.backend_type == "filesystem" and not settings.locations:
         raise SettingsError("say what to serve: python -m pyconfserve ROOT")
     return settings
@@ -131,11 +133,13 @@ async def _serve(server: ConfigServer, settings: Settings) -> None:
     try:
         host, port = await listener.start(settings.host, settings.port)
     except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
         raise SettingsError(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}"
+            f"cannot listen on {settings.host}:{settings.port}: {reason}"
         ) from error
     shown = f"[{host}]" if ":" in host else host
-    what = ", ".join(settings.locations) or settings.backend_type
+    is_folder = settings.backend_type == "filesystem"
+    what = ", ".join(settings.locations) if is_folder else settings.backend_type
     print(
         f"pyconfserve {__version__} serving {what} on http://{shown}:{port}", flush=True
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 from ..errors import ProtocolError, RequestTimeout, TooManyConnections
 from .http11 import CONTINUE, HeadMemo, Parser, serialize
@@ -72,8 +72,8 @@ class Connection(asyncio.Protocol):
         self.deadline = math.inf
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are none of asyncio's classes, but do all that they do.
+        self._transport = cast("asyncio.Transport", transport)
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -95,7 +95,8 @@ class Connection(asyncio.Protocol):
         self._parser.feed(data)
         if self._task is None:
             self._pump()
-        if self._parser.buffered > _LARGEST_BACKLOG:  # it waits for an answer before it
+        is_waiting = self._task is not None or self._is_paused
+        if is_waiting and self._parser.buffered > _LARGEST_BACKLOG:
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:

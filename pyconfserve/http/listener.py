@@ -20,8 +20,7 @@ _MOST_CONNECTIONS = 20_000  # as many as watchers are allowed: some 10 KB each
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = tuple("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())  # noqa: SIM905
 _BACKLOG = 1024  # connections that wait to be accepted
-# Passes of the loop at the end: what has arrived by then is accepted and answered.
-_LAST_PASSES = 3
+_LAST_PASSES = 4  # of the loop: accept, make the connection, watch it, read
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -66,12 +65,16 @@ class Listener:
         """Accept no more, answer what was accepted, close; at most `deadlines.drain`
         seconds.
         """
-        if self.is_draining or self._server is None:
+        server, self._server = self._server, None
+        if server is None:
             return
-        for _ in range(_LAST_PASSES):
-            await asyncio.sleep(0)
+        await _last_passes()
+        # asyncio loses a connection that it has accepted and not made when it closes.
+        for sock in server.sockets:
+            asyncio.get_running_loop().remove_reader(sock.fileno())
+        await _last_passes()
+        server.close()
         self.is_draining = True
-        self._server.close()
         for connection in list(self.connections):
             connection.end_when_answered()
         if self.connections:
@@ -115,6 +118,12 @@ class Listener:
             deadlines.head, deadlines.body, deadlines.idle, deadlines.writing
         )
         self._sweeper = loop.call_later(min(1.0, shortest / 4), self._sweep)
+
+
+async def _last_passes() -> None:
+    """Let the loop accept and read what has arrived, which then counts as accepted."""
+    for _ in range(_LAST_PASSES):
+        await asyncio.sleep(0)
 
 
 def _http_date(second: int) -> str:

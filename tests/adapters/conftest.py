@@ -1,0 +1,9 @@
+"""Tests of an adapter need its library: without it they are left out."""
+
+from importlib.util import find_spec
+
+LIBRARIES = {"test_starlette.py": "starlette"}
+
+collect_ignore = [
+    name for name, library in LIBRARIES.items() if find_spec(library) is None
+]

@@ -1,0 +1,163 @@
+"""access: which Hosts are answered, and who may do what."""
+
+import pytest
+
+from pyconfserve.errors import Forbidden, WrongHost
+from pyconfserve.http.access import (
+    ALL_RIGHTS,
+    LIST,
+    READ,
+    READ_ONLY_RIGHTS,
+    WRITE,
+    Access,
+    is_loopback,
+)
+from pyconfserve.http.messages import Request
+
+FOREIGN_ORIGIN = "a change may not come from a page of another site (Origin)"
+FOREIGN_SITE = "a change may not come from a page of another site (Sec-Fetch-Site)"
+WRONG_HOST = "this server does not answer for that Host: allow it with --allow-host"
+
+
+def request(method="GET", host="a", **headers):
+    """A request with these headers, `_` in their names being a dash."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Request(method, "/app/default", "", named, b"", host)
+
+
+def refusal(check, *arguments):
+    """The message that *check* refuses with, None when it does not."""
+    try:
+        check(*arguments)
+    except (Forbidden, WrongHost) as error:
+        return str(error)
+    return None
+
+
+def test_rights_are_what_a_request_does():
+    """Who has all rights reads, writes and lists; who is read-only reads."""
+    assert ({READ, WRITE, LIST}, {READ}) == (ALL_RIGHTS, READ_ONLY_RIGHTS)
+
+
+# hosts
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LOCALHOST:1", "localhost.", "127.0.0.1", "127.255.1.254:8888", "[::1]", "[::1]:8888"],
+)  # fmt: skip
+def test_loopback_names_are_always_known(host):
+    """This machine, seen from itself, is answered whatever hosts are allowed."""
+    assert refusal(Access(allow_hosts=[]).check_host, request(host=host)) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "is_known"),
+    [
+        ("config.example", True),
+        ("config.example:8888", True),
+        ("CONFIG.example.", True),
+        ("config.example.:80", True),
+        ("10.0.0.1", True),
+        ("other.example", False),
+        ("config.example.evil", False),
+        ("xconfig.example", False),
+        ("localhost.evil", False),
+        ("127.0.0.1.evil", False),
+        ("127.0.0", False),
+        ("10.0.0.2", False),
+        ("[::2]", False),
+        ("", False),
+    ],
+)
+def test_other_hosts_are_known_by_name(host, is_known):
+    """An allowed host is known with any port, in any case, with the dot of a full name."""
+    access = Access(allow_hosts=["Config.Example", "10.0.0.1:80"])
+    expected = None if is_known else WRONG_HOST
+    assert expected == refusal(access.check_host, request(host=host))
+    assert expected == refusal(access.check_host, request(host=host))
+
+
+@pytest.mark.parametrize("allowed", [None, ["*"], ["a", "*"]], ids=str)
+@pytest.mark.parametrize("host", ["evil.example", ""])
+def test_the_rule_can_be_switched_off(allowed, host):
+    """Without a list, or with `*` in it, every Host is answered."""
+    assert refusal(Access(allow_hosts=allowed).check_host, request(host=host)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("localhost", True), ("127.1.2.3", True), ("::1", True), ("[::1]", True), ("0.0.0.0", False), ("::", False), ("128.0.0.1", False), ("127.0.0.1.", False)],
+)  # fmt: skip
+def test_loopback_is_this_machine(name, expected):
+    """`localhost`, 127.0.0.0/8 and ::1 are loopback names."""
+    assert expected is is_loopback(name)
+
+
+# rights
+
+
+@pytest.mark.parametrize("right", [READ, WRITE, LIST, ""])
+def test_everything_is_allowed_unless_said_otherwise(right):
+    """Without users and rights, whoever reaches the server may do everything."""
+    assert refusal(Access().check, request(), right) is None
+
+
+@pytest.mark.parametrize(
+    ("right", "expected"),
+    [
+        (READ, None),
+        ("", None),
+        (WRITE, "the right to write is not given to everyone here"),
+        (LIST, "the right to list is not given to everyone here"),
+    ],
+)
+def test_a_right_that_is_not_given_is_refused(right, expected):
+    """What needs no right is allowed; the refusal names the right and nothing else."""
+    access = Access(rights=READ_ONLY_RIGHTS)
+    assert expected == refusal(access.check, request(), right)
+
+
+# changes from other sites
+
+
+@pytest.mark.parametrize(
+    ("headers", "host", "expected"),
+    [
+        ({}, "a", None),
+        ({"origin": "http://a"}, "a", None),
+        ({"origin": "HTTPS://A:8888"}, "a:8888", None),
+        ({"origin": "http://b"}, "a", FOREIGN_ORIGIN),
+        ({"origin": "http://a:1"}, "a:2", FOREIGN_ORIGIN),
+        ({"origin": "http://a.b"}, "a", FOREIGN_ORIGIN),
+        ({"origin": "null"}, "a", FOREIGN_ORIGIN),
+        ({"origin": ""}, "a", FOREIGN_ORIGIN),
+        ({"origin": "http://a/"}, "a", FOREIGN_ORIGIN),
+        ({"origin": "ftp://a"}, "a", FOREIGN_ORIGIN),
+        ({"origin": "http://a, http://a"}, "a", FOREIGN_ORIGIN),
+        ({"sec_fetch_site": "same-origin"}, "a", None),
+        ({"sec_fetch_site": "none"}, "a", None),
+        ({"sec_fetch_site": "cross-site"}, "a", FOREIGN_SITE),
+        ({"origin": "http://a", "sec_fetch_site": "cross-site"}, "a", FOREIGN_SITE),
+    ],
+    ids=str,
+)
+def test_a_change_comes_from_our_own_pages(headers, host, expected):
+    """A change whose Origin is another host, or which says it is cross-site, is refused."""
+    sent = request("POST", host, **headers)
+    assert expected == refusal(Access().check, sent, WRITE)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_reading_does_not_look_at_the_origin(method):
+    """A page of another site cannot read an answer; that it asks does no harm."""
+    sent = request(method, origin="http://evil", sec_fetch_site="cross-site")
+    assert refusal(Access().check, sent, READ) is None
+
+
+def test_details_are_hidden_unless_shown():
+    """What /health tells is the owner's choice."""
+    assert (
+        Access().shows_details,
+        Access(shows_details=True).shows_details,
+    ) == (False, True)

@@ -1,0 +1,479 @@
+"""connection: one client's bytes, each part within its deadline."""
+
+import asyncio
+import json
+import socket
+import threading
+
+import pytest
+
+from pyconfserve.backend import InMemoryConfigBackend
+from pyconfserve.http.connection import Connection, Deadlines
+from pyconfserve.http.http11 import HeadMemo
+from pyconfserve.http.routes import Routes
+from pyconfserve.server import ConfigServer
+
+GET = b"GET /app/default HTTP/1.1\r\nHost: a\r\n\r\n"
+HEALTH = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST /app/default HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n%s\r\n"
+UP = b'{"status":"UP"}'
+SAVED = b'{"saved":true}'
+SHORT = Deadlines(head=0.2, body=0.2, idle=0.2, writing=0.2, drain=0.2)
+PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+class HeldBackend(InMemoryConfigBackend):
+    """A backend whose fetches wait until they are let go."""
+
+    def __init__(self):
+        super().__init__()
+        self.is_asked = threading.Event()
+        self.may_answer = asyncio.Event()
+
+    async def fetch(self, application, profile, label="main"):
+        """The bundle, when it may be told."""
+        self.is_asked.set()
+        await self.may_answer.wait()
+        return await super().fetch(application, profile, label)
+
+
+@pytest.fixture
+def server():
+    """A server with one bundle."""
+    server = ConfigServer(InMemoryConfigBackend())
+    asyncio.run(server.save("app", "default", {"a": 1}))
+    return server
+
+
+def saved(properties):
+    """A server with this bundle as app/default."""
+    server = ConfigServer(InMemoryConfigBackend())
+    asyncio.run(server.save("app", "default", properties))
+    return server
+
+
+def refused(status, error, message, path=""):
+    """What a connection says when it ends itself: status, headers and body."""
+    body = {"status": status, "error": error, "message": message, "path": path}
+    text = json.dumps(body, separators=(",", ":")).encode()
+    headers = {
+        "Content-Type": "application/json",
+        **PRIVATE,
+        "Content-Length": str(len(text)),
+        "Connection": "close",
+    }
+    return status, headers, text
+
+
+def seen(reply):
+    """Status, headers and body of a reply."""
+    return reply.status, reply.headers, reply.body
+
+
+def receive(client, count):
+    """At least *count* bytes."""
+    data = b""
+    while len(data) < count:
+        part = client.recv(1 << 16)
+        assert part, "closed too early"
+        data += part
+    return data
+
+
+def read_one(client, split):
+    """One answer; the connection stays open."""
+    data = b""
+    while True:
+        data += receive(client, 1)
+        head, end, body = data.partition(b"\r\n\r\n")
+        length = [line[16:] for line in head.split(b"\r\n") if line.startswith(b"Content-Length: ")]  # fmt: skip
+        if end and len(body) >= int(length[0] if length else 0):
+            [reply] = split(data)
+            return reply
+
+
+# requests and answers
+
+
+def test_pipelined_requests_are_answered_in_order(serve, server):
+    """Each answer stands where its request stood, whether it is ready or must be made."""
+    served = serve(server)
+    requests = [HEALTH, GET, POST % b"" + b"{}", GET, b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n", HEALTH]  # fmt: skip
+    replies = served.exchange(b"".join(requests))
+    assert [reply.status for reply in replies] == [200, 200, 200, 200, 404, 200]
+    sources = [json.loads(replies[index].body)["propertySources"] for index in (1, 3)]
+    assert [[source["source"] for source in found] for found in sources] == [[{"a": 1}], [{}]]  # fmt: skip
+    assert [replies[index].body for index in (0, 2, 5)] == [UP, SAVED, UP]
+
+
+def test_a_connection_serves_one_request_after_another(serve, server, replies):
+    """A kept connection gives the same bytes, remembered or not; HEAD has no body."""
+    served = serve(server)
+    with served.connect() as client:
+        answers = []
+        for _ in range(3):
+            client.sendall(GET)
+            answers.append(read_one(client, replies))
+        client.sendall(GET.replace(b"GET", b"HEAD"))
+        client.shutdown(socket.SHUT_WR)
+        head = b""
+        while part := client.recv(4096):
+            head += part
+    [headed] = replies(head, with_bodies=False)
+    assert [answers[0]] * 2 == answers[1:]
+    assert (200, answers[0].headers, b"") == seen(headed)
+    assert "Connection" not in headed.headers
+
+
+def test_bytes_may_come_one_by_one(serve, server):
+    """A request that arrives in single bytes is answered as a whole one."""
+    served = serve(server)
+    whole = served.exchange(GET)
+    data = GET
+    pieces = [data[index : index + 1] for index in range(len(data))]
+    assert seen(whole[0]) == seen(served.exchange(*pieces)[0])
+
+
+def test_a_half_closing_client_gets_all_answers(serve):
+    """Who ends its sending half while it is being answered still reads every answer."""
+    backend = HeldBackend()
+    served = serve(ConfigServer(backend))
+    with served.connect() as client:
+        client.sendall(GET + HEALTH)
+        client.shutdown(socket.SHUT_WR)
+        assert backend.is_asked.wait(5)
+        served.call(backend.may_answer.set)
+        data = b""
+        while part := client.recv(4096):
+            data += part
+    assert data.startswith(b"HTTP/1.1 404 ")
+    assert data.endswith(UP)
+
+
+def test_a_client_that_leaves_is_forgotten(serve):
+    """An answer to no one is thrown away, and the server goes on."""
+    backend = HeldBackend()
+    served = serve(ConfigServer(backend))
+    client = served.connect()
+    client.sendall(GET)
+    assert backend.is_asked.wait(5)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    client.close()  # a reset
+    served.wait_until(lambda: not served.listener.connections)
+    served.call(backend.may_answer.set)
+    assert [reply.body for reply in served.exchange(HEALTH)] == [UP]
+
+
+def test_an_incomplete_request_at_the_end_is_dropped(serve, server):
+    """A client that closes within a request gets no answer to it."""
+    assert serve(server).exchange(GET[:-2]) == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "headers", "is_kept"),
+    [
+        ("HTTP/1.1\r\nHost: a\r\n", {}, True),
+        ("HTTP/1.1\r\nHost: a\r\nConnection: close\r\n", {"Connection": "close"}, False),
+        ("HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n", {"Connection": "keep-alive"}, True),
+        ("HTTP/1.0\r\n", {"Connection": "close"}, False),
+        ("HTTP/1.0\r\nConnection: keep-alive\r\n", {"Connection": "keep-alive"}, True),
+    ],
+    ids=["1.1", "1.1 close", "1.1 keep-alive", "1.0", "1.0 keep-alive"],
+)  # fmt: skip
+def test_a_connection_is_kept_as_the_client_wishes(serve, server, sent, headers, is_kept):  # fmt: skip
+    """HTTP/1.1 keeps it unless told otherwise, HTTP/1.0 closes it unless told otherwise."""
+    request = f"GET /health {sent}\r\n".encode()
+    served = serve(server)
+    replies = served.exchange(request * 2, half_closes=is_kept)
+    expected = (
+        200,
+        {"Content-Type": "application/json", **PRIVATE, "Content-Length": "15", **headers},
+        UP,
+    )  # fmt: skip
+    assert [expected] * (2 if is_kept else 1) == [seen(reply) for reply in replies]
+
+
+def test_a_remembered_request_may_close(serve, server):
+    """`Connection: close` counts also where head and answer are remembered."""
+    served = serve(server)
+    last = GET.replace(b"Host", b"Connection: close\r\nHost")
+    first, second = [served.exchange(last, half_closes=False) for _ in range(2)]
+    assert [reply.headers["Connection"] for reply in first] == ["close"]
+    assert [seen(reply) for reply in first] == [seen(reply) for reply in second]
+
+
+def test_what_follows_the_last_request_is_ignored(serve, server):
+    """After an answer that closes, what still comes is read and means nothing."""
+    served = serve(server)
+    last = HEALTH.replace(b"Host: a\r\n", b"Host: a\r\nConnection: close\r\n")
+    with served.connect() as client:
+        client.sendall(last)
+        data = receive(client, 1)
+        while part := client.recv(4096):
+            data += part
+        client.sendall(HEALTH)
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(1) == b""
+    assert data.endswith(UP)
+
+
+# bodies
+
+
+def test_a_waiting_client_is_told_to_continue(serve, server, replies):
+    """`100 Continue` comes before the body is sent, and the answer after it."""
+    with serve(server).connect() as client:
+        client.sendall(POST % b"Expect: 100-continue\r\n")
+        expected = b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert expected == receive(client, len(expected))
+        client.sendall(b"{}")
+        assert read_one(client, replies).body == SAVED
+
+
+@pytest.mark.parametrize("expect", [b"", b"Expect: 100-continue\r\n"], ids=["", "expect"])  # fmt: skip
+def test_a_large_body_is_refused_before_it_is_sent(serve, server, expect):
+    """A body above the limit is refused by its length alone, without `100 Continue`."""
+    head = (POST % expect).replace(b"Length: 2", b"Length: 100000000000")
+    [reply] = serve(server).exchange(head, half_closes=False)
+    message = "a body is at most 1048576 bytes"
+    expected = refused(413, "Request Entity Too Large", message, "/app/default")
+    assert seen(reply) == expected
+
+
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [
+        (b"Content-Length: 1048576", b"{}".ljust(1048576)),
+        (b"Transfer-Encoding: chunked", b"100000\r\n" + b"{}".ljust(1048576) + b"\r\n0\r\n\r\n"),
+        (b"Transfer-Encoding: chunked", b"2\r\n{}\r\n" + b"1\r\n \r\n" * 100_000 + b"0\r\n\r\n"),
+    ],
+    ids=["length", "one chunk", "many chunks"],
+)  # fmt: skip
+def test_the_largest_body_is_taken(serve, server, framing, body):
+    """A body at the limit arrives, however large the pieces that it is read in."""
+    head = POST.replace(b"Content-Length: 2", framing) % b""
+    replies = serve(server).exchange(head, body, HEALTH)
+    assert [reply.body for reply in replies] == [SAVED, UP]
+
+
+def test_an_error_ends_the_connection(serve, server):
+    """After bytes that are not HTTP there is one answer, and nothing more is read."""
+    replies = serve(server).exchange(HEALTH + b"GARBAGE\r\n\r\n" + HEALTH, half_closes=False)  # fmt: skip
+    message = "expected a method, a target and HTTP/1.1, each after one blank"
+    assert [reply.status for reply in replies] == [200, 400]
+    assert refused(400, "Bad Request", message) == seen(replies[1])
+
+
+def test_an_error_is_read_by_who_still_sends(serve, server):
+    """What a client sends after its error does not destroy the answer."""
+    [reply] = serve(server).exchange(b"\0\r\n\r\n", *[b"x" * 65536] * 40)
+    assert reply.status == 400
+
+
+# deadlines
+
+
+@pytest.mark.parametrize(
+    ("sent", "part"),
+    [
+        (b"G", "head"),
+        (GET[:-2], "head"),
+        (HEALTH + b"\r", "head"),
+        (POST % b"", "body"),
+        (POST % b"" + b"{", "body"),
+    ],
+    ids=["head begun", "head", "second head", "no body", "half a body"],
+)
+def test_a_slow_request_is_408(serve, server, sent, part):
+    """A head or a body that does not arrive in time is refused, and that is the end."""
+    replies = serve(server, deadlines=SHORT).exchange(sent, half_closes=False)
+    message = f"the {part} of the request did not arrive in time"
+    assert refused(408, "Request Timeout", message) == seen(replies[-1])
+
+
+@pytest.mark.parametrize("start", [b"GET / HTTP/1.1\r\nX: ", POST.replace(b"2", b"999") % b""], ids=["head", "body"])  # fmt: skip
+def test_a_byte_now_and_then_wins_nothing(serve, server, replies, start):
+    """A deadline is for the whole of its part, however often a byte comes."""
+    with serve(server, deadlines=SHORT).connect() as client:
+        client.sendall(start)
+        client.settimeout(0.02)
+        data = b""
+        for _ in range(200):
+            client.sendall(b"x")
+            try:
+                data = client.recv(4096)
+                break
+            except TimeoutError:
+                continue
+        assert [reply.status for reply in replies(data)] == [408]
+
+
+@pytest.mark.parametrize("sent", [b"", HEALTH, b"\r\n"], ids=["new", "used", "blank line"])  # fmt: skip
+def test_an_idle_connection_is_closed(serve, server, sent):
+    """Between requests a connection is closed in silence when its time is up."""
+    replies = serve(server, deadlines=SHORT).exchange(sent, half_closes=False)
+    assert [200] * (sent == HEALTH) == [reply.status for reply in replies]
+
+
+def test_an_answer_being_made_has_no_deadline(serve):
+    """A slow store is not the client's fault: its connection is kept open."""
+    backend = HeldBackend()
+    served = serve(ConfigServer(backend), deadlines=SHORT)
+    with served.connect() as client:
+        client.sendall(GET)
+        assert backend.is_asked.wait(5)
+        client.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        served.call(backend.may_answer.set)
+        assert receive(client, 12).startswith(b"HTTP/1.1 404")
+
+
+def test_a_client_that_does_not_read_is_cut_off(serve, everything):
+    """Who takes nothing of an answer within the deadline gets no more of it."""
+    served = serve(saved({"a": "x" * 1_000_000}), deadlines=SHORT)
+    with served.connect() as client:
+        client.sendall(GET * 60)
+        receive(client, 1)
+        served.wait_until(lambda: not served.listener.connections)
+        try:
+            data = everything(client)
+        except ConnectionResetError:
+            data = b""
+    assert len(data) < 60_000_000
+
+
+def test_a_slow_reader_gets_every_answer(serve, replies, everything):
+    """Answers wait for their reader: what is written stops, and goes on."""
+    served = serve(saved({"a": "x" * 1_000_000}))
+    with served.connect() as client:
+        client.sendall(GET * 40 + HEALTH)
+        client.shutdown(socket.SHUT_WR)
+        found = replies(everything(client))
+    assert [reply.status for reply in found] == [200] * 41
+    assert found[-1].body == UP
+
+
+def test_a_large_last_answer_is_whole(serve, replies, everything):
+    """An answer that closes its connection is written whole before."""
+    served = serve(saved({"a": "x" * 20_000_000}))
+    with served.connect() as client:
+        client.sendall(GET.replace(b"Host", b"Connection: close\r\nHost"))
+        [reply] = replies(everything(client))
+    assert len(reply.body) > 20_000_000
+
+
+def test_a_last_answer_has_the_deadline_of_writing(serve, replies, everything):
+    """An answer that closes its connection is not cut off sooner than any other."""
+    served = serve(saved({"a": "x" * 40_000_000}), deadlines=Deadlines(idle=0.4))
+    with served.connect() as client:
+        client.sendall(GET.replace(b"Host", b"Connection: close\r\nHost"))
+        assert client.recv(1) == b"H"
+        threading.Event().wait(2.5)  # a reader that is busy with something else
+        rest = everything(client)
+    assert len(rest) > 40_000_000
+
+
+# what a client may make us hold
+
+
+@pytest.mark.parametrize("is_held", [True, False], ids=["being answered", "not reading"])  # fmt: skip
+def test_only_so_much_is_read_ahead(serve, is_held):
+    """A client that sends without end while it waits is not read without end."""
+    backend = HeldBackend() if is_held else InMemoryConfigBackend()
+    server = ConfigServer(backend)
+    asyncio.run(server.save("app", "default", {"a": "x" * 8_000_000}))
+    served = serve(server)
+    with served.connect() as client:
+        client.sendall(GET * 4)
+        if is_held:
+            assert backend.is_asked.wait(5)
+        client.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            client.sendall(b"\0" * 100_000_000)
+        if is_held:
+            served.call(backend.may_answer.set)
+
+
+def test_reading_goes_on_when_an_answer_is_made(serve, replies, everything):
+    """What was left unread while an answer was made is read and answered after it."""
+    backend = HeldBackend()
+    served = serve(ConfigServer(backend))
+    count = 8_000
+    with served.connect() as client:
+        client.sendall(GET)
+        assert backend.is_asked.wait(5)
+        client.sendall(HEALTH * count)
+        client.shutdown(socket.SHUT_WR)
+        served.call(backend.may_answer.set)
+        found = replies(everything(client))
+    assert [404] + [200] * count == [reply.status for reply in found]
+
+
+# the end of the listener
+
+
+def test_a_drain_ends_each_connection_when_it_is_answered(serve, everything, replies):
+    """An idle connection closes at once, one that waits for its answer after it."""
+    backend = HeldBackend()
+    served = serve(ConfigServer(backend))
+    with served.connect() as idle, served.connect() as waiting:
+        idle.sendall(HEALTH)
+        assert read_one(idle, replies).body == UP
+        waiting.sendall(GET)
+        assert backend.is_asked.wait(5)
+        closing = served.begin(served.listener.close())
+        assert everything(idle) == b""
+        served.call(backend.may_answer.set)
+        [reply] = replies(everything(waiting))
+    closing.result(5)
+    assert (reply.status, reply.headers["Connection"]) == (404, "close")
+
+
+# a connection by itself
+
+
+class FullHost:
+    """A listener that has no place for another connection."""
+
+    def __init__(self, server):
+        self.routes = Routes(server)
+        self.deadlines = Deadlines()
+        self.memo = HeadMemo()
+        self.is_draining = False
+        self.lost_one = asyncio.Event()
+
+    def opened(self, connection):
+        """No place is left."""
+        return False
+
+    def lost(self, connection):
+        """Note that it is over."""
+        self.lost_one.set()
+
+    def date(self):
+        """No time."""
+        return "now"
+
+
+def test_a_connection_too_many_is_503(server):
+    """Who finds no place hears so at once, and the connection ends."""
+
+    async def refuse():
+        ours, theirs = socket.socketpair()
+        loop = asyncio.get_running_loop()
+        host = FullHost(server)
+        with theirs:
+            theirs.setblocking(False)
+            await loop.connect_accepted_socket(lambda: Connection(host), ours)
+            data = b""
+            while part := await asyncio.wait_for(loop.sock_recv(theirs, 4096), 5):
+                data += part
+        await asyncio.wait_for(host.lost_one.wait(), 5)
+        return data
+
+    status, headers, body = refused(503, "Service Unavailable", "all places for connections are taken")  # fmt: skip
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    lines.insert(-1, "Date: now")
+    start = "\r\n".join([f"HTTP/1.1 {status} Service Unavailable", *lines])
+    assert f"{start}\r\n\r\n".encode() + body == asyncio.run(refuse())
