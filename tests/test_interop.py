@@ -21,7 +21,7 @@ PATIENCE = 10  # seconds after which a test that waits has failed
 def address():
     """Host and port of a running server with one bundle, app/default."""
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
 
     def run(coroutine):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from http import HTTPStatus
 
 from ..errors import BodyTooLarge, HeadersTooLarge, ProtocolError, TargetTooLong
 from .grammar import (
@@ -21,7 +20,7 @@ from .grammar import (
     parse_head,
     parse_header,
 )
-from .messages import Request, Response
+from .messages import Request, Response, reason
 
 __all__ = ["CONTINUE", "HeadMemo", "Parser", "serialize"]
 
@@ -270,7 +269,7 @@ def serialize(
 def _head(
     status: int, headers: tuple[tuple[str, str], ...], length: int | None
 ) -> bytes:
-    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+    lines = [f"HTTP/1.1 {status} {reason(status)}"]
     lines += [f"{name}: {value}" for name, value in headers]
     if length is not None:
         lines.append(f"Content-Length: {length}")

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import NamedTuple
 
-__all__ = ["Request", "Response", "joined"]
+__all__ = ["Request", "Response", "joined", "reason"]
+
+
+# RFC 9110's names, which HTTPStatus has since Python 3.13.
+_RENAMED = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    422: "Unprocessable Content",
+}
 
 
 class Request(NamedTuple):
@@ -43,3 +52,8 @@ def joined(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
     for name, value in fields:
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
+
+
+def reason(status: int) -> str:
+    """The reason phrase of a status, the same on every version of Python."""
+    return _RENAMED.get(status) or HTTPStatus(status).phrase

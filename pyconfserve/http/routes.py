@@ -10,7 +10,6 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from ..answers import Answer, Answers, Key, answer_key
@@ -30,7 +29,7 @@ from ..server import ConfigServer
 from . import health
 from .access import LIST, READ, WRITE, Access
 from .grammar import LARGEST_BODY
-from .messages import Request, Response
+from .messages import Request, Response, reason
 
 __all__ = ["Route", "Routes", "error_response"]
 
@@ -254,7 +253,7 @@ def error_response(error: ConfigError, path: str) -> Response:
     status = error.status
     content = {
         "status": status,
-        "error": HTTPStatus(status).phrase,
+        "error": reason(status),
         "message": str(error),
         "path": path,
     }

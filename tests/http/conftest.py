@@ -48,7 +48,7 @@ class Served:
 
     def __init__(self, routes, deadlines=None):
         self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
         self.listener = self.run(_make_listener(routes, deadlines))
         self.address = self.run(self.listener.start("127.0.0.1", 0))
@@ -95,7 +95,9 @@ class Served:
             return split_replies(read_all(client), with_bodies=with_bodies)
 
     def stop(self):
-        """Close the listener, its connections and its loop."""
+        """Close the listener, its connections and its loop, also after a failed test."""
+        for connection in self.call(list, self.listener.connections):
+            self.call(connection.abort)
         self.run(self.listener.close())
         self.run(_cancel_tasks())
         self.loop.call_soon_threadsafe(self.loop.stop)

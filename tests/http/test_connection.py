@@ -236,7 +236,7 @@ def test_a_large_body_is_refused_before_it_is_sent(serve, server, expect):
     head = (POST % expect).replace(b"Length: 2", b"Length: 100000000000")
     [reply] = serve(server).exchange(head, half_closes=False)
     message = "a body is at most 1048576 bytes"
-    expected = refused(413, "Request Entity Too Large", message, "/app/default")
+    expected = refused(413, "Content Too Large", message, "/app/default")
     assert seen(reply) == expected
 
 
@@ -365,13 +365,23 @@ def test_a_large_last_answer_is_whole(serve, replies, everything):
 
 def test_a_last_answer_has_the_deadline_of_writing(serve, replies, everything):
     """An answer that closes its connection is not cut off sooner than any other."""
-    served = serve(saved({"a": "x" * 40_000_000}), deadlines=Deadlines(idle=0.4))
+    deadlines = Deadlines(idle=0.4, linger=0.1)  # looked at every 0.1 s
+    served = serve(saved({"a": "x" * 40_000_000}), deadlines=deadlines)
     with served.connect() as client:
         client.sendall(GET.replace(b"Host", b"Connection: close\r\nHost"))
         assert client.recv(1) == b"H"
-        threading.Event().wait(2.5)  # a reader that is busy with something else
+        threading.Event().wait(0.5)  # a reader that is busy with something else
         rest = everything(client)
     assert len(rest) > 40_000_000
+
+
+def test_who_does_not_leave_is_left(serve, server):
+    """After the last answer a client has a moment to close, then the connection is over."""
+    served = serve(server, deadlines=Deadlines(idle=0.4, linger=0.1))
+    with served.connect() as client:
+        client.sendall(b"GET /health HTTP/1.0\r\nHost: a\r\n\r\n")
+        assert receive(client, 200).endswith(UP)
+        served.wait_until(lambda: not served.listener.connections)
 
 
 # what a client may make us hold

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyconfserve.http.messages import Request, Response, joined
+from pyconfserve.http.messages import Request, Response, joined, reason
 
 
 def test_a_request_needs_a_method_and_a_path():
@@ -45,3 +45,18 @@ def test_equal_responses_have_one_hash():
 def test_repeated_headers_are_joined(fields, expected):
     """A header that stands several times is one, in the order of its values."""
     assert expected == joined(fields)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (200, "OK"),
+        (404, "Not Found"),
+        (413, "Content Too Large"),
+        (414, "URI Too Long"),
+        (422, "Unprocessable Content"),
+    ],
+)
+def test_reasons_are_those_of_rfc_9110(status, expected):
+    """An answer does not depend on the version of Python that makes it."""
+    assert expected == reason(status)

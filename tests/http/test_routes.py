@@ -6,7 +6,6 @@ import logging
 import re
 import shutil
 from hashlib import blake2b
-from http import HTTPStatus
 
 import pytest
 
@@ -16,7 +15,7 @@ from pyconfserve.errors import BackendUnavailable, ConfigError, ProtocolError
 from pyconfserve.filesystem import FilesystemConfigBackend
 from pyconfserve.http.access import READ_ONLY_RIGHTS, Access
 from pyconfserve.http.grammar import LARGEST_BODY
-from pyconfserve.http.messages import Request, Response
+from pyconfserve.http.messages import Request, Response, reason
 from pyconfserve.http.routes import Routes, error_response
 from pyconfserve.server import ConfigServer
 
@@ -114,7 +113,7 @@ def refused(status, message, path, *headers):
     """The whole response of an error."""
     body = {
         "status": status,
-        "error": HTTPStatus(status).phrase,
+        "error": reason(status),
         "message": message,
         "path": path,
     }
