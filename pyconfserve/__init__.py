@@ -1,7 +1,7 @@
-"""A configuration server: versioned bundles of properties, keyed by application,
-profile and label.
+"""A configuration server: versioned bundles by application, profile and label.
 
-All names are lazy (PEP 562): importing the package loads none of its modules.
+A bundle is a set of properties. All names are lazy (PEP 562): importing the package
+loads none of its modules.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Rendered answers: bytes with a strong ETag, kept while the stamp of what they were
-made from holds.
+"""Rendered answers: bytes with a strong ETag, kept while their stamp holds.
 
-An answer that is still valid costs a look at its stamp: nothing is parsed, rendered or
-awaited for it.
+An answer depends on the stamp of what it was made from. While that is valid, an answer
+costs a look at it: nothing is parsed, rendered or awaited.
 """
 
 from __future__ import annotations
@@ -10,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 from .backend import StampedBackend
-from .environment.overlay import Lookup
-from .environment.rendering import V2_JSON, render
+from .environment.overlay import Environment, Lookup
+from .environment.rendering import RENDERERS, V2_JSON
 from .http.messages import Response
 from .server import ConfigServer
 
@@ -28,8 +27,9 @@ Key = tuple[str, tuple[str, ...], str | None, str]
 
 
 class Answer(NamedTuple):
-    """An answer ready to send, whole or as 304, and what it depends on (`Found.seen`,
-    `Found.stamp`).
+    """An answer ready to send, whole or as 304, and what it depends on.
+
+    `seen` and `stamp` are those of Found.
     """
 
     etag: str
@@ -62,11 +62,13 @@ class Answers:
         self._kept.move_to_end(key)
         return answer
 
-    async def get(self, lookup: Lookup, media_type: str) -> Answer | None:
-        """The answer to *lookup*, None for 404; many who ask for it at once share one
-        making of it.
+    async def get(self, lookup: Lookup, renderer: str) -> Answer | None:
+        """The answer to *lookup*, None for 404.
+
+        Many who ask for it at once share one making of it. Raises DocumentError,
+        BackendError.
         """
-        key = answer_key(lookup, media_type)
+        key = answer_key(lookup, renderer)
         answer = self.ready(key)
         if answer is not None:
             return answer
@@ -74,7 +76,7 @@ class Answers:
         flight_key = (key, self._server.saves)
         flight = self._flights.get(flight_key)
         if flight is None:
-            flight = asyncio.ensure_future(self._make(key, lookup, media_type))
+            flight = asyncio.ensure_future(self._make(key, lookup, renderer))
             self._flights[flight_key] = flight
             flight.add_done_callback(lambda done: self._landed(flight_key, done))
         return await asyncio.shield(flight)
@@ -86,17 +88,17 @@ class Answers:
         if not flight.cancelled():
             flight.exception()  # taken note of, even when all who waited have left
 
-    async def _make(self, key: Key, lookup: Lookup, media_type: str) -> Answer | None:
+    async def _make(self, key: Key, lookup: Lookup, renderer: str) -> Answer | None:
         environment, found = await self._server.environment(lookup)
         # Whoever accepts V2 is Spring: it asks for `default` first and dies on 404.
         accepts_empty = self._server.accepts_empty(
-            True if media_type == V2_JSON else None
+            True if renderer == V2_JSON else None
         )
         if not environment.sources and not accepts_empty:
             return None
-        answer = _answer(
-            render(environment, media_type), media_type, found.seen, found.stamp
-        )
+        content_type, write = _renderer(renderer)
+        body = write(environment).encode("utf-8")
+        answer = _answer(body, content_type, found.seen, found.stamp)
         if found.seen is not None:
             self._keep(key, answer)
         return answer
@@ -116,25 +118,31 @@ class Answers:
             self._size -= len(answer.response.body) + _OVERHEAD
 
 
-def answer_key(lookup: Lookup, media_type: str) -> Key:
+def answer_key(lookup: Lookup, renderer: str) -> Key:
     """What tells the answers of one server apart."""
-    return (lookup.name, lookup.profiles, lookup.label, media_type)
+    return (lookup.name, lookup.profiles, lookup.label, renderer)
 
 
-def _answer(body: bytes, media_type: str, seen: Hashable, stamp: Hashable) -> Answer:
+def _renderer(name: str) -> tuple[str, Callable[[Environment], str]]:
+    """The content type and the function behind the name of a renderer."""
+    if name in RENDERERS:
+        return name, RENDERERS[name]
+    from .environment.file_rendering import FILE_RENDERERS  # few ask for these
+
+    return FILE_RENDERERS[name]
+
+
+def _answer(body: bytes, content_type: str, seen: Hashable, stamp: Hashable) -> Answer:
     etag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
     about = (
-        (
-            "Cache-Control",
-            "no-store",
-        ),  # by anyone but the client that asked: values may be secrets
+        ("Cache-Control", "no-store"),  # values may be secrets
         ("ETag", etag),
         ("Vary", "Accept"),
         ("X-Content-Type-Options", "nosniff"),
     )
     return Answer(
         etag=etag,
-        response=Response(200, (("Content-Type", media_type), *about), body),
+        response=Response(200, (("Content-Type", content_type), *about), body),
         not_modified=Response(304, about),
         seen=seen,
         stamp=stamp,

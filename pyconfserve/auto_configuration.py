@@ -1,5 +1,6 @@
-"""Settings to a backend to a server: the one place that knows which name is which
-class.
+"""Settings to a backend to a server.
+
+This is the one place that knows which name is which class.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ _logger = logging.getLogger("pyconfserve.auto_configuration")
 
 
 def build_backend(settings: Any) -> ConfigBackend:
-    """The backend that *settings* name (Settings, a mapping, a file's path, or an
-    object with `get`).
+    """The backend that *settings* name.
 
-    Without a root and locations it is a temporary folder, with a warning. Raises
-    SettingsError.
+    *settings* are Settings, a mapping, a file's path, or an object with `get`. Without
+    a root and locations the backend is a temporary folder, with a warning. Raises
+    SettingsError, and BackendError for a folder that cannot be made.
     """
     known = read_settings(settings)
     build = BACKENDS.get(known.backend_type)
@@ -42,8 +43,9 @@ def build_backend(settings: Any) -> ConfigBackend:
 
 
 def configure(settings: Any) -> ConfigServer | None:
-    """The server that *settings* describe, None unless `pyfly.config-server.enabled` is
-    true.
+    """The server that *settings* describe, None unless they enable it.
+
+    The key is `pyfly.config-server.enabled`. Raises what build_backend raises.
     """
     known = read_settings(settings)
     if not known.enabled:
@@ -52,12 +54,12 @@ def configure(settings: Any) -> ConfigServer | None:
 
 
 def mount(app: Any, settings: Any) -> ConfigServer | None:
-    """Add the routes of the configured server to a Starlette or FastAPI *app*, after
-    those it has.
+    """Add the routes of the configured server to an *app*; gives the server.
 
-    They take whatever is below `base-path`: without one, add your own routes first.
-    Gives the server, None when it is not enabled. Raises MissingDependency without
-    Starlette.
+    *app* is Starlette's or FastAPI's; the server is None when it is not enabled. The
+    routes come after those that *app* has and take whatever is below `base-path`:
+    without one, add your own routes first. Raises MissingDependency without Starlette,
+    and what configure raises.
     """
     known = read_settings(settings)
     server = configure(known)

@@ -1,5 +1,4 @@
-"""Where bundles live: the interface of storage, its optional capabilities, and the
-backend in memory.
+"""Where bundles live: the interface, what more a store may do, the store in memory.
 
 A backend that has just the three methods of ConfigBackend works everywhere. What more
 one can do is a small Protocol of its own, looked for by `find` and never required, so
@@ -51,27 +50,32 @@ class ConfigSource:
 
 @runtime_checkable
 class ConfigBackend(Protocol):
-    """The whole of what a place for bundles must do. Names are single ones, never
-    lists.
+    """The whole of what a place for bundles must do.
+
+    Names are single ones, never lists.
     """
 
     async def fetch(
         self, application: str, profile: str, label: str = DEFAULT_LABEL
     ) -> ConfigSource | None:
-        """The bundle with flat properties, None when nothing is stored; a failing store
-        raises BackendError.
+        """The bundle with flat properties, None when nothing is stored.
+
+        Raises BackendError when the store fails.
         """
         ...
 
     async def save(self, source: ConfigSource) -> None:
-        """Replace the bundle by *source*; it is durable when this returns. Properties
-        may be nested.
+        """Replace the bundle by *source*; it is durable when this returns.
+
+        Properties may be nested. Raises BackendError when the store fails.
         """
         ...
 
     async def list(self) -> list[ConfigSource]:
-        """What is stored, by name; a backend may leave the properties of these sources
-        empty.
+        """One source for each stored bundle.
+
+        It has the bundle's names; a backend may leave the properties empty. Raises
+        BackendError when the store fails.
         """
         ...
 
@@ -113,11 +117,10 @@ class StampedBackend(Protocol):
     """A backend that knows cheaply whether anything changed."""
 
     def stamp(self, seen: Hashable) -> Hashable:
-        """A value that stays equal while what *seen* names stays as it is; called for
-        every request.
+        """A value that stays equal while what *seen* names stays as it is.
 
-        A backend that is not a LookupBackend is asked with `()` and answers for all it
-        holds.
+        It is called for every request. A backend that is not a LookupBackend is asked
+        with `()` and answers for all it holds.
         """
         ...
 
@@ -127,8 +130,9 @@ class HealthBackend(Protocol):
     """A backend that can say how it is."""
 
     def health(self) -> Mapping[str, Any]:
-        """Details for the owner of the server, as JSON; raises BackendError when it
-        cannot answer anyone.
+        """Details for the owner of the server, as JSON has them.
+
+        Raises BackendError when the backend cannot answer anyone.
         """
         ...
 
@@ -143,14 +147,19 @@ class ClosingBackend(Protocol):
 
 
 async def find(backend: ConfigBackend, lookup: Lookup) -> Found:
-    """What *backend* has for *lookup*: by its own `sources`, else by one `fetch` a
-    slot, side by side.
+    """What *backend* has for *lookup*.
+
+    A LookupBackend is asked for its own `sources`; any other with one `fetch` a slot,
+    side by side. Raises what the backend raises.
     """
     if isinstance(backend, LookupBackend):
         return await backend.sources(lookup)
+    default = (
+        backend.default_label if isinstance(backend, LabelledBackend) else DEFAULT_LABEL
+    )
     stamped = isinstance(backend, StampedBackend)
     stamp = backend.stamp(()) if isinstance(backend, StampedBackend) else None
-    labels = tuple(reversed(lookup.labels)) or (DEFAULT_LABEL,)
+    labels = tuple(reversed(lookup.labels)) or (default,)
     slots = [
         slot
         for label in labels
@@ -166,7 +175,7 @@ async def find(backend: ConfigBackend, lookup: Lookup) -> Found:
         for name, bundle in zip(bundles.values(), fetched, strict=True)
         if bundle is not None
     )
-    return Found(sources, seen=() if stamped else None, stamp=stamp)
+    return Found(sources, default, seen=() if stamped else None, stamp=stamp)
 
 
 def _bundle(slot: Slot[str]) -> tuple[str, str, str]:
@@ -174,8 +183,9 @@ def _bundle(slot: Slot[str]) -> tuple[str, str, str]:
 
 
 class InMemoryConfigBackend:
-    """Bundles in a dict: for tests, for embedding, and the reference that the other
-    backends are held to.
+    """Bundles in a dict, for tests and for embedding.
+
+    It is the reference that the other backends are held to.
     """
 
     def __init__(self) -> None:
@@ -191,8 +201,9 @@ class InMemoryConfigBackend:
         return None if properties is None else ConfigSource(*key, dict(properties))
 
     async def save(self, source: ConfigSource) -> None:
-        """Keep a flat copy of the properties; raises InvalidRequest for malformed names
-        or values.
+        """Keep a flat copy of the properties.
+
+        Raises InvalidRequest for malformed names or values.
         """
         key = _key(source.application, source.profile, source.label)
         check_tree(source.properties)

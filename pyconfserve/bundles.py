@@ -7,6 +7,7 @@ which is overlay.plan's. All functions may block: backends call them off the eve
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 from .backend import ConfigSource, Found
@@ -39,16 +40,15 @@ __all__ = [
 
 _MOST_SAVES = 10  # attempts while others write the same files
 
-Blocks = Sequence[
-    Sequence[Location]
-]  # one a label, highest precedence first; each in the order of settings
+# One block a label, highest precedence first; each in the order of settings.
+Blocks = Sequence[Sequence[Location]]
 
 
 def read_sources(lookup: Lookup, blocks: Blocks, default_label: str) -> Found:
     """All that files hold for *lookup*, as it stood at one moment.
 
     Raises DocumentError, with the file's path in its tree, for a file that does not
-    parse.
+    parse; BackendError.
     """
 
     def read(reading: Reading) -> list[PropertySource]:
@@ -63,8 +63,9 @@ def read_sources(lookup: Lookup, blocks: Blocks, default_label: str) -> Found:
 
 
 def read_bundle(name: BundleName, locations: Sequence[Location]) -> ConfigSource | None:
-    """The one bundle stored under *name*, its locations merged key by key; raises
-    DocumentError.
+    """The one bundle under *name*, its locations merged key by key.
+
+    Raises DocumentError, BackendError.
     """
     slots = [Slot(name.application, name.profile, location) for location in locations]
     found = read_settled(
@@ -74,10 +75,11 @@ def read_bundle(name: BundleName, locations: Sequence[Location]) -> ConfigSource
 
 
 def stamp_of(seen: Hashable) -> Hashable:
-    """The present stamps of all that an answer was made from: `Found.seen` of the
-    functions here.
+    """The present stamps of all that an answer was made from.
+
+    *seen* is `Found.seen` of the functions here.
     """
-    trees: Seen = seen  # type: ignore[assignment]  # a backend's stamp() takes any hashable value
+    trees: Seen = seen  # type: ignore[assignment]  # stamp() takes any hashable
     return tuple([tree.stamp(paths) for tree, paths in trees])
 
 
@@ -87,13 +89,16 @@ def save_bundle(
     name: BundleName,
     tree_of_values: properties.Tree,
 ) -> str:
-    """Write a bundle where a read of its label finds it, in that file's format; gives
-    the file's path.
+    """Write a bundle where a read of its label finds it; gives the file's path.
 
-    A new bundle is `<first folder>/<application>-<profile>.yaml`, `.json` where PyYAML
-    is missing. Files of the same name in other formats, which the first found would
-    hide, are removed. Raises Conflict for a file of several documents and
-    SchemaViolation for a value its format cannot hold; both change nothing.
+    The file keeps its format. A new bundle is
+    `<first folder>/<application>-<profile>.yaml`, `.json` where PyYAML is missing.
+    Files of the same name in other formats, which the first found would hide, are
+    removed.
+
+    Raises Conflict for a file of several documents, SchemaViolation for a value its
+    format cannot hold, ValueTooLarge, InvalidRequest for names too long for a file: all
+    of them change nothing. Raises BackendError when the store fails.
     """
     for _ in range(_MOST_SAVES):
         path, expected = _own_file(tree, folders, name)
@@ -130,9 +135,8 @@ def _own_file(
         slot = Slot(name.application, name.profile, Location(tree, tuple(folders)))
         found = next(_files(slot, reading), None)
     except DocumentError as error:
-        return error.location, reading.stamps_in(
-            tree
-        )  # a broken file is replaced whole
+        # A broken file is replaced whole.
+        return error.location, reading.stamps_in(tree)
     if found is not None:
         path, documents = found
         if len(documents) > 1:
@@ -145,20 +149,32 @@ def _extended(
 ) -> tuple[str, ...]:
     """The profiles asked for and those that the profile-less files add."""
     base = plan(lookup.applications, (), locations, lookup.dialect)
-    documents = [
-        document
-        for slot in base
-        for _, found in _files(slot, reading)
-        for document in found
-    ]
-    return activation.extend_profiles(lookup.profiles, documents)
+    files = [file for slot in base for file in _files(slot, reading)]
+    try:
+        documents = [document for _, found in files for document in found]
+        return activation.extend_profiles(lookup.profiles, documents)
+    except DocumentError:
+        for path, found in files:  # it is one of these, and its reader wants its name
+            with _located(path):
+                activation.extend_profiles(lookup.profiles, found)
+        raise
+
+
+@contextmanager
+def _located(path: str) -> Iterator[None]:
+    """Tell an error in a document which file it is in."""
+    try:
+        yield
+    except DocumentError as error:
+        raise error.at(path) from error
 
 
 def _merged(
     slots: Sequence[Slot[Location]], profiles: Sequence[str], reading: Reading
 ) -> list[PropertySource]:
-    """The sources that fill *slots*; neighbours of one name, its locations, are merged
-    into one.
+    """The sources that fill *slots*; neighbours of one name are merged into one.
+
+    Such neighbours are the locations of one bundle.
     """
     sources: list[PropertySource] = []
     for slot in slots:
@@ -175,11 +191,12 @@ def _slot_sources(
     slot: Slot[Location], profiles: Sequence[str], reading: Reading
 ) -> Iterator[PropertySource]:
     for path, documents in _files(slot, reading):
-        active = [
-            (number, document)
-            for number, document in enumerate(documents)
-            if activation.is_active(document, profiles)
-        ]
+        with _located(path):
+            active = [
+                (number, document)
+                for number, document in enumerate(documents)
+                if activation.is_active(document, profiles)
+            ]
         if reading.dialect.reads_every_format:
             for number, document in reversed(active):
                 name = _file_name(
@@ -196,9 +213,7 @@ def _slot_sources(
 def _files(
     slot: Slot[Location], reading: Reading
 ) -> Iterator[tuple[str, tuple[Document, ...]]]:
-    """The files of a slot with their documents: the first found, or all, as the dialect
-    says.
-    """
+    """The files of a slot: the first found, or all, as the dialect says."""
     tree, dialect = slot.location.tree, reading.dialect
     stems = [
         slot.application
@@ -218,8 +233,9 @@ def _files(
 
 
 def _file_name(location: Location, path: str, number: int | None) -> str:
-    """A source's name in Spring's dialect: the file, and the document's number where it
-    has several.
+    """A source's name in Spring's dialect: its file, and its document's number.
+
+    *number* is None where the file has one document.
     """
     file = path.removeprefix(location.folders[0])
     if number is None:
@@ -230,9 +246,7 @@ def _file_name(location: Location, path: str, number: int | None) -> str:
 
 
 def _without_repeats(sources: Sequence[PropertySource]) -> list[PropertySource]:
-    """*sources* without those that an earlier block had already: files that several
-    labels share.
-    """
+    """*sources* without what an earlier block had: files that several labels share."""
     kept: list[PropertySource] = []
     for source in sources:
         if source not in kept:

@@ -12,6 +12,7 @@
       UnsupportedMedia              415   a body that is not JSON
       WrongHost                     421   a Host this server does not answer for
       SchemaViolation               422   the format of the file cannot hold the value
+      Unauthenticated               401   not by whom it says
       Forbidden                     403   not with these rights
       DocumentError                 500   a stored document does not parse
       BackendError                  502   a store failed
@@ -30,44 +31,19 @@ of a root (design: errors), so that it can be shown to whoever asked.
 from __future__ import annotations
 
 __all__ = [
-    "BackendError",
-    "BackendMisconfigured",
-    "BackendUnavailable",
-    "BodyTooLarge",
-    "ConfigError",
-    "ConfigNotFound",
-    "Conflict",
-    "DocumentError",
-    "ExpectationFailed",
-    "Forbidden",
-    "HeadersTooLarge",
-    "InvalidRequest",
-    "LengthRequired",
-    "MethodNotAllowed",
-    "MissingDependency",
-    "PathEscapes",
-    "ProtocolError",
-    "ReadOnlyBackend",
-    "RequestTimeout",
-    "SchemaViolation",
-    "SettingsError",
-    "StorageFull",
-    "TargetTooLong",
-    "TooManyConnections",
-    "UnknownMethod",
-    "UnknownTransferCoding",
-    "UnknownVersion",
-    "UnsupportedMedia",
-    "ValueTooLarge",
-    "VersionConflict",
-    "WrongHost",
-]
+    "BackendError", "BackendMisconfigured", "BackendUnavailable", "BodyTooLarge",
+    "ConfigError", "ConfigNotFound", "Conflict", "DocumentError",
+    "ExpectationFailed", "Forbidden", "HeadersTooLarge", "InvalidRequest",
+    "LengthRequired", "MethodNotAllowed", "MissingDependency", "PathEscapes",
+    "ProtocolError", "ReadOnlyBackend", "RequestTimeout", "SchemaViolation",
+    "SettingsError", "StorageFull", "TargetTooLong", "TooManyConnections",
+    "Unauthenticated", "UnknownMethod", "UnknownTransferCoding", "UnknownVersion",
+    "UnsupportedMedia", "ValueTooLarge", "VersionConflict", "WrongHost",
+]  # fmt: skip
 
 
 class ConfigError(Exception):
-    """Root of all errors of this package; `status` is the HTTP status that says the
-    same.
-    """
+    """Root of all errors of this package; `status` says the same in HTTP."""
 
     status = 500
 
@@ -144,6 +120,12 @@ class SchemaViolation(ConfigError):
     """The format of the stored file cannot hold this value."""
 
     status = 422
+
+
+class Unauthenticated(ConfigError):
+    """The sender is not known, or not who the request says."""
+
+    status = 401
 
 
 class Forbidden(ConfigError):
@@ -271,8 +253,9 @@ class UnknownVersion(ProtocolError):
 
 
 class SettingsError(ConfigError):
-    """A setting that is unknown, malformed or impossible; `key` names it, `source`
-    where it stands.
+    """A setting that is unknown, malformed or impossible.
+
+    `key` names it, `source` says where it stands.
     """
 
     def __init__(self, problem: str, key: str = "", source: str = "") -> None:

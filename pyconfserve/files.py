@@ -32,8 +32,9 @@ class File(NamedTuple):
 
 
 class Folder(NamedTuple):
-    """The names in a folder, those that begin with a dot left out, in alphabetical
-    order.
+    """The names in a folder, in alphabetical order.
+
+    Those that begin with a dot are left out.
     """
 
     files: tuple[str, ...]
@@ -58,8 +59,9 @@ class FileTree(Protocol):
     uri: str
 
     def read(self, path: str) -> File | None:
-        """The regular file at *path*; None for anything else. Raises BackendError when
-        it cannot tell.
+        """The regular file at *path*; None for anything else.
+
+        Raises BackendError when it cannot tell.
         """
         ...
 
@@ -70,8 +72,7 @@ class FileTree(Protocol):
     def stamp(
         self, paths: Sequence[str], *, fresh: bool = False
     ) -> tuple[Hashable, ...]:
-        """For each path a value that changes when its content does, None where nothing
-        is.
+        """A value for each path that changes with its content, None where nothing is.
 
         A folder's changes when a name in it comes or goes. Without *fresh* it may be as
         old as the tree's refresh interval. Fast: it is called for every request.
@@ -88,19 +89,19 @@ class WritableTree(FileTree, Protocol):
         message: str,
         expected: Mapping[str, Hashable] | None = None,
     ) -> None:
-        """Write files, and remove those whose bytes are None; durable when this
-        returns.
+        """Write files, and remove those whose bytes are None.
 
-        *message* says what for, where the tree keeps a history. Raises VersionConflict,
-        with nothing changed, when a path of *expected* no longer has that stamp;
-        BackendError when the store fails.
+        All is durable when this returns. *message* says what for, where the tree keeps
+        a history. Raises VersionConflict, with nothing changed, when a path of
+        *expected* no longer has that stamp; BackendError when the store fails.
         """
         ...
 
 
 class DictTree:
-    """A tree over a dict of paths to bytes: for tests, and to embed files without a
-    disk.
+    """A tree over a dict of paths to bytes.
+
+    It is for tests, and to embed files without a disk.
     """
 
     def __init__(self, files: Mapping[str, bytes] | None = None) -> None:
@@ -124,18 +125,17 @@ class DictTree:
         ]
         if folder and not below:
             return None
-        shown = sorted({path for path in below if not path.startswith(".")})
-        files = tuple(path for path in shown if "/" not in path)
-        folders = tuple(
-            dict.fromkeys(path.partition("/")[0] for path in shown if "/" in path)
-        )
-        return Folder(files, folders)
+        shown = [path for path in below if not path.startswith(".")]
+        files = {path for path in shown if "/" not in path}
+        folders = {path.partition("/")[0] for path in shown if "/" in path}
+        return Folder(tuple(sorted(files)), tuple(sorted(folders)))
 
     def stamp(
         self, paths: Sequence[str], *, fresh: bool = False
     ) -> tuple[Hashable, ...]:
-        """The number of the change that last wrote each file; for a folder, what it
-        holds.
+        """The number of the change that last wrote each file.
+
+        A folder's stamp is what it holds.
         """
         return tuple(
             found[1] if (found := self._files.get(path)) else self.list(path)
@@ -148,7 +148,7 @@ class DictTree:
         message: str,
         expected: Mapping[str, Hashable] | None = None,
     ) -> None:
-        """Apply *changes* at once."""
+        """Apply *changes* at once; raises VersionConflict."""
         with self._writing:
             check_expected(self, expected)
             self._changes += 1
@@ -166,11 +166,10 @@ def check_expected(tree: FileTree, expected: Mapping[str, Hashable] | None) -> N
 
 
 class Location(NamedTuple):
-    """A place in a tree where bundles are looked for: the first of `folders` that has
-    one.
+    """A place in a tree where bundles are looked for.
 
-    A folder is "" or ends in a slash. `uri` is how Spring's source names begin, with
-    its last slash.
+    The first of `folders` that has one counts. A folder is "" or ends in a slash. `uri`
+    is how Spring's source names begin, with its last slash.
     """
 
     tree: FileTree

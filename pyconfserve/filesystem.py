@@ -1,6 +1,4 @@
-"""FilesystemConfigBackend: bundles as files in one folder, or in several that lie over
-each other.
-"""
+"""FilesystemConfigBackend: bundles as files in one folder, or in several tiers."""
 
 from __future__ import annotations
 
@@ -27,14 +25,13 @@ Place = str | os.PathLike[str] | WritableTree
 
 
 class FilesystemConfigBackend:
-    """Bundles as files `<root>/<label>/<application>-<profile>.yaml`, in one folder or
-    in tiers.
+    """Bundles as files `<root>/<label>/<application>-<profile>.yaml`.
 
-    *search_locations* are folders, highest precedence first, merged key by key; without
-    them *root* is the only one. Saves and listings go to the first. Folders that are
-    missing are made, as an empty place to save to; a tree of files stands for itself.
-    Reading is safe while files change; an edit on disk shows within *refresh_interval*
-    seconds.
+    *search_locations* are folders in tiers, highest precedence first, merged key by
+    key; without them *root* is the only one. Saves and listings go to the first.
+    Folders that are missing are made, as an empty place to save to; a tree of files
+    stands for itself. Reading is safe while files change; an edit on disk shows within
+    *refresh_interval* seconds. Raises BackendError for a folder that cannot be made.
     """
 
     def __init__(
@@ -66,16 +63,18 @@ class FilesystemConfigBackend:
     async def fetch(
         self, application: str, profile: str, label: str = DEFAULT_LABEL
     ) -> ConfigSource | None:
-        """The one bundle, its locations merged; raises InvalidRequest, DocumentError,
-        BackendError.
+        """The one bundle, its locations merged.
+
+        Raises InvalidRequest, DocumentError, BackendError.
         """
         name = _name(application, profile, label)
         locations = [_with_label_folder(tree, name.label) for tree in self._trees]
         return await asyncio.to_thread(read_bundle, name, locations)
 
     async def save(self, source: ConfigSource) -> None:
-        """Write the bundle to the first location, durably; raises InvalidRequest,
-        Conflict, BackendError.
+        """Write the bundle to the first location, durably.
+
+        Raises InvalidRequest, Conflict, SchemaViolation, ValueTooLarge, BackendError.
         """
         name = _name(source.application, source.profile, source.label)
         check_tree(source.properties)
@@ -128,7 +127,10 @@ class FilesystemConfigBackend:
         return [plain + labelled]
 
     async def list(self) -> list[ConfigSource]:
-        """The bundles of the first location, by name: properties are left empty."""
+        """The names of the bundles in the first location; properties are left empty.
+
+        Raises BackendError.
+        """
         bundles = await asyncio.to_thread(
             list_bundles, self._trees[0], self.default_label, dict(self._saved)
         )

@@ -56,8 +56,9 @@ class FolderTree:
         self._writing = threading.Lock()
 
     def read(self, path: str) -> File | None:
-        """The regular file at *path*; raises DocumentError above the limit of size,
-        BackendError.
+        """The regular file at *path*; None for anything else.
+
+        Raises DocumentError above the limit of size, BackendError.
         """
         with reported(path), self._opened(path) as descriptor:
             if descriptor is None:
@@ -75,21 +76,20 @@ class FolderTree:
             if descriptor is None or not stat.S_ISDIR(os.fstat(descriptor).st_mode):
                 return None
             with os.scandir(descriptor) as entries:
-                shown = sorted(
-                    (entry.name, entry.is_dir(follow_symlinks=False))
-                    for entry in entries
+                found = sorted(
+                    (entry.name, _kind(entry)) for entry in entries if _is_shown(entry)
                 )
-        visible = [(name, is_folder) for name, is_folder in shown if _is_shown(name)]
         return Folder(
-            tuple(name for name, is_folder in visible if not is_folder),
-            tuple(name for name, is_folder in visible if is_folder),
+            tuple(name for name, kind in found if kind == "file"),
+            tuple(name for name, kind in found if kind == "folder"),
         )
 
     def stamp(
         self, paths: Sequence[str], *, fresh: bool = False
     ) -> tuple[Hashable, ...]:
-        """(device, inode, size, modified, changed, settled) of each path, None where
-        nothing is.
+        """What changes with each path, None where nothing is.
+
+        It is (device, inode, size, modified, changed, settled).
         """
         if fresh:
             return tuple([self._stat(path) for path in paths])
@@ -109,8 +109,10 @@ class FolderTree:
         message: str,
         expected: Mapping[str, Hashable] | None = None,
     ) -> None:
-        """Write and remove files durably: temporary file, fsync, rename, fsync of the
-        folder (design: saves).
+        """Write and remove files durably (design: saves).
+
+        Temporary file, fsync, rename, fsync of the folder. Raises VersionConflict,
+        BackendError.
         """
         with self._writing:
             check_expected(self, expected)
@@ -138,8 +140,9 @@ class FolderTree:
 
     @contextmanager
     def _opened(self, path: str) -> Iterator[int | None]:
-        """A descriptor of what is at *path*, None when it is absent or a link leads out
-        of the root.
+        """A descriptor of what is at *path*, None when it is absent.
+
+        A link that leads out of the root counts as absent.
         """
         walk = Walk(self.root)
         try:
@@ -174,9 +177,15 @@ class FolderTree:
             os.fsync(descriptor)
 
 
-def _is_shown(name: str) -> bool:
-    """Whether a listing shows this name: not hidden, and text for every client."""
-    return not name.startswith(".") and name.isprintable()
+def _is_shown(entry: os.DirEntry[str]) -> bool:
+    """Whether a listing shows it: not hidden, and with a name for every client."""
+    return not entry.name.startswith(".") and entry.name.isprintable()
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    if entry.is_dir(follow_symlinks=False):
+        return "folder"
+    return "link to a folder" if entry.is_dir() else "file"
 
 
 def _read_all(descriptor: int) -> bytes:
@@ -190,9 +199,7 @@ def _read_all(descriptor: int) -> bytes:
 
 
 def _replace(folder: int, name: str, data: bytes | None) -> None:
-    """Give the file *name* in *folder* new bytes, or none at all, and make that
-    durable.
-    """
+    """Give the file *name* in *folder* new bytes, or remove it, durably."""
     if data is None:
         os.unlink(name, dir_fd=folder)
         os.fsync(folder)

@@ -21,12 +21,12 @@ def list_bundles(
     folder: str = "",
     depth: int = 1,
 ) -> list[BundleName]:
-    """The names of the bundles in a folder of *tree* and its label folders, by path;
-    files are not read.
+    """The names of the bundles in a folder of *tree* and in its label folders.
 
-    `order-service-prod.yml` is `order-service` with profile `prod` where
-    `order-service.yml` or another profile of it lies beside it, else it splits at its
-    last dash; *saved* knows better, by path.
+    They go by path: files are not read. `order-service-prod.yml` is `order-service`
+    with profile `prod` where `order-service.yml` or another profile of it lies beside
+    it, else it splits at its last dash; *saved* knows better, by path. Raises
+    BackendError.
     """
     content = tree.list(folder)
     if content is None:
@@ -51,9 +51,7 @@ def list_bundles(
 
 
 def _split(stem: str, stems: Collection[str]) -> tuple[str, str]:
-    """(application, profile) of a file's name without its suffix, judged by the names
-    beside it.
-    """
+    """(application, profile) of a file's stem, judged by the stems beside it."""
     cuts = [index for index, character in enumerate(stem) if character == "-"]
     others = {other.rpartition("-")[0] for other in stems if other != stem}
     if not cuts or stem in others:

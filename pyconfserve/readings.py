@@ -1,5 +1,6 @@
-"""One pass over files for one answer, and its record: what was read, missed or listed,
-with its stamps.
+"""One pass over files for one answer, and its record.
+
+The record is what was read, missed or listed, with its stamps.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ class Reading:
         self._documents: dict[tuple[FileTree, str], tuple[Document, ...] | None] = {}
 
     def documents(self, tree: FileTree, path: str) -> tuple[Document, ...] | None:
-        """The documents of a file, None when there is no such file; raises
-        DocumentError with its path.
+        """The documents of a file, None when there is no such file.
+
+        Raises DocumentError with its path, BackendError.
         """
         key = (tree, path)
         if key not in self._documents:
@@ -76,8 +78,9 @@ class Reading:
         return tuple(tuple(stamps.values()) for stamps in self._stamps.values())
 
     def still_holds(self) -> bool:
-        """Whether nothing that was seen has changed since: then all of it stood at one
-        moment.
+        """Whether nothing that was seen has changed since.
+
+        Then all of it stood at one moment.
         """
         return self.stamp() == tuple(
             tree.stamp(paths, fresh=True) for tree, paths in self.seen()

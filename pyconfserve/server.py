@@ -37,21 +37,16 @@ __all__ = ["ConfigServer"]
 
 _logger = logging.getLogger("pyconfserve.server")
 _MOST_PROBLEMS = 100  # kept for /health; the log has them all
-_FORMAT_ENDINGS = (
-    ".yml",
-    ".yaml",
-    ".json",
-    ".properties",
-)  # Spring reads these as an answer's format
+# Spring reads these as an answer's format.
+_FORMAT_ENDINGS = (".yml", ".yaml", ".json", ".properties")
 
 
 class ConfigServer:
-    """Serves the bundles of *backend*: the answer to (application, profile, label) is
-    an overlay of them.
+    """Serves the bundles of *backend*.
 
-    *dialect* is OWN or SPRING; *accept_empty* says whether nothing found is an answer
-    without sources (None: as the dialect does); *read_only* refuses every save, and
-    SPRING implies it.
+    The answer to (application, profile, label) is an overlay of them. *dialect* is OWN
+    or SPRING; *accept_empty* says whether nothing found is an answer without sources
+    (None: as the dialect does); *read_only* refuses every save, and SPRING implies it.
     """
 
     def __init__(
@@ -72,14 +67,15 @@ class ConfigServer:
     async def fetch(
         self, application: str, profile: str = DEFAULT_PROFILE, label: str | None = None
     ) -> dict[str, Any] | None:
-        """The document `{name, profiles, label, version, state, propertySources}`, None
-        when nothing is stored.
+        """The document of an answer, None when nothing is stored.
 
-        Each argument may be a comma list. Sources are named `orders-prod`,
-        `orders-default`, `application-prod`, `application-default`, highest precedence
-        first, with flat keys in the order of their files. Raises InvalidRequest for
-        malformed names, DocumentError for a file that does not parse, BackendError for
-        a store that fails.
+        It is `{name, profiles, label, version, state, propertySources}`. Each argument
+        may be a comma list. Sources are named `orders-prod`, `orders-default`,
+        `application-prod`, `application-default`, highest precedence first, with flat
+        keys in the order of their files.
+
+        Raises InvalidRequest for malformed names, DocumentError for a file that does
+        not parse, BackendError for a store that fails.
         """
         try:
             environment, _ = await self.environment(
@@ -97,12 +93,12 @@ class ConfigServer:
         properties: Mapping[str, Any],
         label: str = DEFAULT_LABEL,
     ) -> dict[str, Any]:
-        """Replace one bundle; gives `{"saved": True}` when it is durable. Properties
-        may be nested.
+        """Replace one bundle; gives `{"saved": True}` when it is durable.
 
-        Raises InvalidRequest for lists, malformed names and values, Conflict for
-        reserved names and for a stored file that cannot be replaced, ReadOnlyBackend,
-        BackendError.
+        Properties may be nested. Raises InvalidRequest for lists, malformed names and
+        values, Conflict for reserved names and for a stored file that cannot be
+        replaced, SchemaViolation and ValueTooLarge for what its file cannot hold,
+        ReadOnlyBackend, BackendError.
         """
         if self.is_read_only:
             raise ReadOnlyBackend
@@ -132,8 +128,9 @@ class ConfigServer:
     def lookup(
         self, application: str, profile: str = DEFAULT_PROFILE, label: str | None = None
     ) -> Lookup:
-        """The lookup for texts as they were asked; raises InvalidRequest,
-        ConfigNotFound for reserved names.
+        """The lookup for texts as they were asked.
+
+        Raises InvalidRequest, and ConfigNotFound for reserved names.
         """
         lookup = make_lookup(application, profile, label, self.dialect)
         if any(names.is_reserved(name) for name in lookup.applications):
@@ -141,16 +138,18 @@ class ConfigServer:
         return lookup
 
     def accepts_empty(self, default: bool | None = None) -> bool:
-        """Whether nothing found is an answer; *default* replaces the dialect's rule,
-        not the setting.
+        """Whether nothing found is an answer.
+
+        *default* replaces the dialect's rule, not the setting.
         """
         rule = self.dialect.accepts_empty if default is None else default
         return rule if self.accept_empty is None else self.accept_empty
 
     @property
     def default_label(self) -> str:
-        """The label of requests that name none, where the dialect leaves it to the
-        backend.
+        """The label of requests that name none.
+
+        It counts where the dialect leaves it to the backend.
         """
         return (
             self.backend.default_label
@@ -159,8 +158,9 @@ class ConfigServer:
         )
 
     async def environment(self, lookup: Lookup) -> tuple[Environment, Found]:
-        """The whole answer, without sources when nothing is stored, and what it was
-        made from.
+        """The whole answer, and what it was made from.
+
+        It has no sources when nothing is stored. Raises DocumentError, BackendError.
         """
         try:
             found = await find(self.backend, lookup)
@@ -184,8 +184,10 @@ class ConfigServer:
         return environment, found
 
     def health(self) -> dict[str, Any]:
-        """Details for the owner: the backend, and files that did not parse when last
-        asked for.
+        """Details for the owner: the backend, and files that did not parse.
+
+        A file counts as it was when last asked for. Raises BackendError when the
+        backend can answer nobody.
         """
         details = (
             self.backend.health() if isinstance(self.backend, HealthBackend) else {}
@@ -194,13 +196,15 @@ class ConfigServer:
         return {"backend": type(self.backend).__name__, **details, "problems": problems}
 
     def _note_problem(self, lookup: Lookup, error: DocumentError) -> None:
-        """Log a broken file once, and keep it for `health` until the lookup works
-        again.
+        """Log a broken file once, and keep it for `health`.
+
+        It is kept until the lookup works again.
         """
         if str(error) not in self._problems.values():
             _logger.error("a file does not parse: %s", error)
-        if len(self._problems) < _MOST_PROBLEMS:
-            self._problems[lookup] = str(error)
+        self._problems[lookup] = str(error)
+        if len(self._problems) > _MOST_PROBLEMS:
+            del self._problems[next(iter(self._problems))]
 
 
 def _names(source: ConfigSource) -> tuple[str, str, str]:

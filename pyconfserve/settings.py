@@ -1,9 +1,8 @@
-"""Every setting, named once: a field here is its key in files, its flag, its
-environment variable, its help.
+"""Every setting, named once: a field here is its key, flag, variable and help.
 
-Keys in files stand below `pyfly.config-server.`; relaxed spellings are understood
-(`basePath`, `BASE_PATH`). An unknown key is an error with the nearest known one: a
-setting is never silently ignored.
+The key is for files, below `pyfly.config-server.`; relaxed spellings are understood
+(`basePath`, `BASE_PATH`). The variable is the environment's. An unknown key is an error
+with the nearest known one: a setting is never silently ignored.
 """
 
 from __future__ import annotations
@@ -182,8 +181,9 @@ class Settings:
 
     @property
     def locations(self) -> tuple[str, ...]:
-        """The folders to serve, highest precedence first; none when no setting names
-        any.
+        """The folders to serve, highest precedence first.
+
+        Empty when no setting names any.
         """
         root = (self.root,) if self.root else ()
         return self.search_locations or root or self.native_search_locations

@@ -39,12 +39,12 @@ def parse_setting(setting: Field[Any], value: Any, source: str) -> Any:
 
 
 def read_settings(source: Any, environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings from a Settings, a mapping (nested or flat), a file's path, or anything
-    with `get(key, default)`.
+    """Settings from a mapping, a file's path, or an object with `get(key, default)`.
 
-    `${NAME:default}` in texts is filled in from *environ*, the process's environment.
-    Raises SettingsError for unknown keys, malformed values, files that do not parse,
-    and names that are not set.
+    A mapping may be nested or flat; a Settings comes back as it is. `${NAME:default}`
+    in texts is filled in from *environ*, the process's environment. Raises
+    SettingsError for unknown keys, malformed values, files that do not parse, and names
+    that are not set.
     """
     if isinstance(source, Settings):
         return source
@@ -52,7 +52,7 @@ def read_settings(source: Any, environ: Mapping[str, str] | None = None) -> Sett
 
 
 def collect(source: Any, environ: Mapping[str, str]) -> dict[str, Any]:
-    """The parsed settings that *source* has, by field name."""
+    """The parsed settings that *source* has, by field name; raises SettingsError."""
     where = ""
     if isinstance(source, str | os.PathLike):
         where = os.fspath(source)
@@ -70,7 +70,7 @@ def collect(source: Any, environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def collect_variables(environ: Mapping[str, str]) -> dict[str, Any]:
-    """The parsed settings that the environment has, by field name."""
+    """The parsed settings of the environment, by field name; raises SettingsError."""
     return {
         setting.name: parse_setting(
             setting, environ[variable_of(setting)], variable_of(setting)

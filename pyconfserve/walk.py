@@ -13,8 +13,9 @@ _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.E
 
 
 class Walk:
-    """A walk from a root through one path; it holds the descriptors of the folders it
-    stands in.
+    """A walk from a root through one path.
+
+    It holds the descriptors of the folders it stands in.
     """
 
     def __init__(self, root: str) -> None:
@@ -23,8 +24,10 @@ class Walk:
         self._last: int | None = None
 
     def to(self, path: str) -> int | None:
-        """A descriptor of *path* that lives until close(); None for what is absent or
-        out of reach.
+        """A descriptor of *path* that lives until close().
+
+        None for what is absent or out of reach. Raises OSError for what the system
+        refuses.
         """
         parts = [part for part in reversed(path.split("/")) if part]
         links = 0

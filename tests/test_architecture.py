@@ -26,7 +26,7 @@ LEVELS = [
     ["server"],
     ["answers"],
     ["http.access"],
-    ["http.health"],
+    ["http.asked", "http.health"],
     ["http.routes"],
     ["adapters.starlette", "http.connection"],
     ["http.listener"],

@@ -1,6 +1,4 @@
-"""The command line: `python -m pyconfserve ROOT`, or a command's name and its
-arguments.
-"""
+"""The command line: `python -m pyconfserve ROOT`, or a command and its arguments."""
 
 from __future__ import annotations
 
@@ -12,15 +10,14 @@ from ..errors import ConfigError, SettingsError
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = {
-    "serve": "serve a folder over HTTP"
-}  # a row is a module here with run(arguments)
+# A row is a module here with run(arguments).
+COMMANDS = {"serve": "serve a folder over HTTP"}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a command; gives the exit status: 1 for what the user's data did, 2 for how
-    it was called.
+    """Run a command; gives the exit status.
 
+    1 is for what the user's data did, 2 for how it was called or a missing library.
     Without a command's name it is `serve`; a folder named like a command needs ./ in
     front.
     """

@@ -1,5 +1,6 @@
-"""Logs on standard error, as text for people or as JSON for machines, one line a
-record.
+"""Logs on standard error, as text for people or as JSON for machines.
+
+One line a record.
 """
 
 from __future__ import annotations
@@ -35,9 +36,7 @@ class _Text(logging.Formatter):
 
 
 class _Json(logging.Formatter):
-    """`{"time", "level", "logger", "message"}`, the traceback under `error` where there
-    is one.
-    """
+    """`{"time", "level", "logger", "message"}`, and a traceback under `error`."""
 
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))

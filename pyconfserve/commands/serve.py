@@ -108,8 +108,9 @@ def _settings(flags: argparse.Namespace, environ: Any) -> Settings:
 
 
 def _check_exposure(settings: Settings) -> None:
-    """Refuse to serve beyond this machine without users, unless it is asked for in so
-    many words.
+    """Refuse to serve beyond this machine, unless asked for in so many words.
+
+    Without users, whoever reaches the port may read. Raises SettingsError.
     """
     if is_loopback(settings.host):
         return

@@ -31,9 +31,9 @@ _DEEPEST_EXPRESSION = 32  # parentheses and negations
 
 
 def is_active(document: Document, profiles: Collection[str]) -> bool:
-    """Whether a document counts when *profiles* are active: any item of its on-profile
-    list matches.
+    """Whether a document counts when *profiles* are active.
 
+    It does when any item of its on-profile list matches, or it has no such list.
     Documents for a cloud platform are never active. Raises DocumentError for a
     malformed expression and for the legacy key `spring.profiles`, which Spring refuses
     too.
@@ -55,10 +55,10 @@ def is_active(document: Document, profiles: Collection[str]) -> bool:
 
 
 def matches(expression: str, profiles: Collection[str]) -> bool:
-    """Whether a profile expression such as `(prod | dev) & !eu` holds; ValueError when
-    malformed.
+    """Whether a profile expression such as `(prod | dev) & !eu` holds.
 
-    As in Spring, `&` and `|` are not mixed without parentheses.
+    As in Spring, `&` and `|` are not mixed without parentheses. Raises ValueError when
+    the expression is malformed.
     """
     return _evaluate(_compile(expression), profiles)
 
@@ -66,12 +66,13 @@ def matches(expression: str, profiles: Collection[str]) -> bool:
 def extend_profiles(
     profiles: Sequence[str], documents: Iterable[Document]
 ) -> tuple[str, ...]:
-    """*profiles* and those that unconditional *documents* include and group with them,
-    lowest first.
+    """*profiles* and those that *documents* add to them, lowest first.
 
-    Included profiles come after the asked ones and members after their group, so both
-    win over them. A request for profile `default` alone includes nothing (cases
-    native-multidoc/included, included-prod).
+    Unconditional documents add what they include and group. Included profiles come
+    after the asked ones and members after their group, so both win over them. A request
+    for profile `default` alone includes nothing (cases native-multidoc/included,
+    included-prod). Raises DocumentError for what is no profile's name and for more than
+    MOST_ITEMS profiles.
     """
     if tuple(profiles) == (DEFAULT_PROFILE,):
         return tuple(profiles)

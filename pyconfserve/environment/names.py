@@ -75,8 +75,9 @@ def decode_segment(raw: str) -> str:
 
 
 def application(text: str) -> str:
-    """The canonical name of one application; raises InvalidRequest where design.md
-    refuses it.
+    """The canonical name of one application.
+
+    Raises InvalidRequest where design.md refuses it.
     """
     name = text.strip(" ").replace(_SLASH, "/")
     _check_text("application", name)
@@ -103,8 +104,7 @@ def profile(text: str) -> str:
 
 
 def label(text: str) -> str:
-    """The canonical form of one label: what git allows as the name of a branch or a
-    tag.
+    """The canonical form of one label: what git allows for a branch or a tag.
 
     Raises InvalidRequest for what `git check-ref-format` refuses, `#`, `%`, `;` and a
     leading dash.
@@ -158,9 +158,7 @@ def path(segments: Iterable[str]) -> str | None:
 
 
 def is_reserved(name: str) -> bool:
-    """Whether no bundle of this application can be read or saved: its name belongs to
-    routes.
-    """
+    """Whether a name belongs to routes, so that no bundle of it is read or saved."""
     return name.startswith("_") or name == "actuator"
 
 

@@ -41,15 +41,14 @@ class Dialect(NamedTuple):
     application_first: bool  # else profile-first
     suffixes: tuple[str, ...]  # of files, highest precedence first
     reads_every_format: bool  # else the first file found is a slot's only one
-    has_profile_less_slot: (
-        bool  # else files without a profile stand for profile `default`
-    )
+    has_profile_less_slot: bool  # else files without a profile are `default`'s
     label_folder_beside: bool  # as a location of its own, else before its location's
     default_label: str  # of a folder, when a request names none
     shows_default_label: bool  # in the answer to such a request, else null
     joins_profiles: bool  # into one text, else a list
     accepts_empty: bool  # nothing found is an answer without sources, else 404
     properties_charset: str
+    escapes_properties: bool  # in an answer as a file, else raw
     is_read_only: bool
 
 
@@ -65,6 +64,7 @@ OWN = Dialect(
     joins_profiles=False,
     accepts_empty=False,
     properties_charset="utf-8",
+    escapes_properties=True,
     is_read_only=False,
 )
 
@@ -80,13 +80,15 @@ SPRING = Dialect(
     joins_profiles=True,
     accepts_empty=True,
     properties_charset="latin-1",
+    escapes_properties=False,
     is_read_only=True,
 )
 
 
 class Lookup(NamedTuple):
-    """What a request asks for, in canonical names; `name` and `label` repeat the text
-    as it was asked.
+    """What a request asks for, in canonical names.
+
+    `name` and `label` repeat the text as it was asked.
     """
 
     applications: tuple[str, ...]
@@ -103,8 +105,9 @@ def make_lookup(
     label: str | None = None,
     dialect: Dialect = OWN,
 ) -> Lookup:
-    """The lookup for three texts, each of which may be a comma list; raises
-    InvalidRequest.
+    """The lookup for three texts, each of which may be a comma list.
+
+    Raises InvalidRequest.
     """
     return Lookup(
         applications=names.applications(application),
@@ -117,8 +120,9 @@ def make_lookup(
 
 
 class Slot(NamedTuple, Generic[Place]):
-    """One place in the order of precedence; `profile` None is the place of files
-    without a profile.
+    """One place in the order of precedence.
+
+    `profile` None is the place of files without a profile.
     """
 
     application: str
@@ -127,8 +131,9 @@ class Slot(NamedTuple, Generic[Place]):
 
     @property
     def source_name(self) -> str:
-        """`orders-prod`: the name of what fills this slot, where the dialect does not
-        name files.
+        """The name of what fills this slot, such as `orders-prod`.
+
+        Used where the dialect does not name files.
         """
         return f"{self.application}-{self.profile or DEFAULT_PROFILE}"
 
@@ -165,8 +170,9 @@ def plan(
 
 
 class PropertySource(NamedTuple):
-    """One layer of an answer: a name and flat keys, each with its value and where it
-    was written.
+    """One layer of an answer: a name and flat keys with their entries.
+
+    An entry is a value and where it was written.
     """
 
     name: str

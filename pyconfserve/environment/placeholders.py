@@ -1,7 +1,7 @@
-"""`${name:default}` in texts, as Spring fills it in: the default after the first colon,
-both may nest.
+"""`${name:default}` in texts, filled in as Spring does.
 
-Where a name is looked up is the caller's: a mapping of settings, of an answer's own
+The default stands after the first colon; name and default may hold placeholders. Where
+a name is looked up is the caller's: a mapping of settings, of an answer's own
 properties, the process's environment. A value that was filled in is filled in itself;
 `\\${` stands for a plain `${`.
 """
@@ -22,10 +22,11 @@ class PlaceholderError(ValueError):
 
 
 def fill(text: str, find: Callable[[str], str | None]) -> str:
-    """*text* with its placeholders replaced by what *find* gives for their names, else
-    by their defaults.
+    """*text* with what *find* gives in place of its placeholders.
 
-    One without either stays as it stands. Raises PlaceholderError for circles.
+    A name that *find* does not know gives its default; a placeholder without either
+    stays as it stands. Raises PlaceholderError for circles, and above the limits of
+    depth and length.
     """
     return _fill(text, find, (), [_MOST])
 
@@ -80,8 +81,9 @@ def _value(
 
 
 def _closing(text: str, start: int) -> int:
-    """The index of the brace that closes a placeholder whose inside begins at *start*,
-    -1 without one.
+    """The index of the brace that closes a placeholder, -1 without one.
+
+    *start* is where its inside begins.
     """
     depth = 0
     for index in range(start, len(text)):

@@ -1,9 +1,9 @@
-"""Trees to flat properties, and the one merge with precedence that server, formats and
-client share.
+"""Trees to flat properties, and the one merge that all share.
 
-Flat keys are `a.b[0].c`; their order is the order of the tree. The rules for null,
-empty lists and empty maps, and for keys in brackets, are Spring's
-(OriginTrackedYamlLoader, YamlProcessor; cases yaml-types).
+Server, formats and client merge by precedence here. Flat keys are `a.b[0].c`; their
+order is the order of the tree. The rules for null, empty lists and empty maps, and for
+keys in brackets, are Spring's (OriginTrackedYamlLoader, YamlProcessor; cases
+yaml-types).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Value = TypeVar("Value")
 
 
 def flatten(tree: Mapping[str, Tree]) -> dict[str, Any]:
-    """The flat form of a tree: `{"a": {"b": [1, None]}}` gives `{"a.b[0]": 1, "a.b[1]":
-    ""}`.
+    """The flat form of a tree.
 
-    null and an empty list are the empty text, an empty map is nothing at all. Of two
-    spellings of one flat key the later value wins, at the place of the first. A tree
-    that is flat already comes out as it is. Raises ValueError when aliases blow it up
-    to more than MOST_NODES values.
+    `{"a": {"b": [1, None]}}` gives `{"a.b[0]": 1, "a.b[1]": ""}`: null and an empty
+    list are the empty text, an empty map is nothing at all. Of two spellings of one
+    flat key the later value wins, at the place of the first. A tree that is flat
+    already comes out as it is. Raises ValueError when aliases blow it up to more than
+    MOST_NODES values.
     """
     flat: dict[str, Any] = {}
     budget = [MOST_NODES]
@@ -57,49 +57,37 @@ def _flatten(key: str, value: Tree, flat: dict[str, Any], budget: list[int]) -> 
 
 
 def merge(sources: Iterable[Mapping[str, Value]]) -> dict[str, Value]:
-    """One flat mapping from several, highest precedence first: the first source that
-    has a key wins.
+    """One flat mapping from several, highest precedence first.
 
-    A list comes from one source: it replaces all that lower sources have under the same
-    text before the first `[`, and so does a plain value. A map does not: keys are taken
-    one by one. A key stands where the lowest source that has it put it, as in Spring's
-    own merge (case alt-formats/orders-prod-yml).
+    The first source that has a key wins. A list comes from one source: it replaces all
+    that lower sources have under the same text before the first `[`, and so does a
+    plain value. A map does not: keys are taken one by one. A key, or a list as one,
+    stands where the lowest source that has it put it, as in Spring's own merge (case
+    alt-formats/prod-eu-yml).
     """
     layers = list(sources)
     if len(layers) == 1:
         return dict(layers[0])
-    merged: dict[str, Value] = {}
-    lists: dict[str, list[str]] = {}
+    groups: dict[str, dict[str, Value]] = {}  # a list's keys are one, named `list[`
     for layer in reversed(layers):
-        _drop_replaced(layer, merged, lists)
-        for key in layer:
-            if "[" in key:
-                lists.setdefault(key.partition("[")[0], []).append(key)
-        merged.update(layer)
-    return merged
-
-
-def _drop_replaced(
-    layer: Mapping[str, Value], merged: dict[str, Value], lists: dict[str, list[str]]
-) -> None:
-    """Take out of *merged* the lists, and the values in the place of lists, that
-    *layer* replaces.
-    """
-    for key in layer:
-        base = key.partition("[")[0]
-        for replaced in lists.pop(base, ()):
-            merged.pop(replaced, None)
-        if base != key and base not in layer:
-            merged.pop(base, None)
+        own: dict[str, dict[str, Value]] = {}
+        for key, value in layer.items():
+            base, bracket, _ = key.partition("[")
+            own.setdefault(base + bracket, {})[key] = value
+        for name, group in own.items():
+            replaced = name[:-1] if name.endswith("[") else f"{name}["
+            if replaced not in own:
+                groups.pop(replaced, None)
+            groups[name] = group
+    return {key: value for group in groups.values() for key, value in group.items()}
 
 
 def check_tree(tree: Tree) -> None:
-    """Raise InvalidRequest unless *tree* is a map that every format and every client
-    can take.
+    """Raise InvalidRequest unless every format and client can take *tree*.
 
-    Keys are text of at most LONGEST_KEY bytes once flat; values are null, booleans,
-    integers of at most LONGEST_INTEGER bits, finite numbers, text without lone
-    surrogates, lists and maps, DEEPEST deep.
+    The tree is a map. Keys are text of at most LONGEST_KEY bytes once flat; values are
+    null, booleans, integers of at most LONGEST_INTEGER bits, finite numbers, text
+    without lone surrogates, lists and maps, DEEPEST deep.
     """
     if not isinstance(tree, Mapping):
         raise InvalidRequest("properties", f"expected a map, got {type(tree).__name__}")

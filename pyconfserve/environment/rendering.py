@@ -17,7 +17,7 @@ from .formats.document import Entry
 from .overlay import Environment, PropertySource
 from .values import number_text
 
-__all__ = ["JSON", "RENDERERS", "V2_JSON", "content_version", "render"]
+__all__ = ["JSON", "RENDERERS", "V2_JSON", "content_version", "render", "value_json"]
 
 JSON = "application/json"
 V2_JSON = "application/vnd.spring-cloud.config-server.v2+json"
@@ -33,9 +33,7 @@ def render(environment: Environment, media_type: str) -> bytes:
 
 
 def content_version(sources: Iterable[PropertySource]) -> str:
-    """A text that changes when the names or the content of *sources* change; 32 hex
-    digits.
-    """
+    """32 hex digits that change when the names or the content of *sources* do."""
     text = _sources(sources, _property)
     return hashlib.blake2b(text.encode("utf-8"), digest_size=16).hexdigest()
 
@@ -72,19 +70,20 @@ def _source(source: PropertySource, write: Callable[[str, Entry], str]) -> str:
 
 
 def _property(key: str, entry: Entry) -> str:
-    return f"{quote(key)}:{_value(entry.value)}"
+    return f"{quote(key)}:{value_json(entry.value)}"
 
 
 def _property_with_origin(key: str, entry: Entry) -> str:
     origin = f'"{entry.line}:{entry.column}"' if entry.line else "null"
-    return f'{quote(key)}:{{"value":{_value(entry.value)},"origin":{origin}}}'
+    return f'{quote(key)}:{{"value":{value_json(entry.value)},"origin":{origin}}}'
 
 
 def _text(text: str | None) -> str:
     return "null" if text is None else quote(text)
 
 
-def _value(value: Any) -> str:
+def value_json(value: Any) -> str:
+    """A flat value as JSON, doubles as Java writes them, infinities as texts."""
     if isinstance(value, str):
         return quote(value)
     if value is True or value is False:

@@ -1,8 +1,7 @@
-"""How a value is written as text: Java's spelling, which Spring's clients and files
-expect.
+"""How a value is written as text: in Java's spelling.
 
-Measured in the cases yaml-types: booleans in lower case, doubles as Double.toString
-writes them.
+Spring's clients and files expect it. Measured in the cases yaml-types: booleans in
+lower case, doubles as Double.toString writes them.
 """
 
 from __future__ import annotations
@@ -25,8 +24,9 @@ def text_of(value: Any) -> str:
 
 
 def number_text(number: float) -> str:
-    """A float as Double.toString writes it: the shortest digits, an exponent below 1e-3
-    and from 1e7 on.
+    """A float as Double.toString writes it.
+
+    It has the shortest digits, and an exponent below 1e-3 and from 1e7 on.
     """
     if not math.isfinite(number):
         return (

@@ -61,8 +61,9 @@ class Access:
         )
 
     def check_host(self, request: Request) -> None:
-        """Raise WrongHost for a Host that is not ours: a page of another site that was
-        rebound to us.
+        """Raise WrongHost for a Host that is not ours.
+
+        A page of another site may have been rebound to us.
         """
         if not self._is_known_host(request.host):
             raise WrongHost(
@@ -70,8 +71,9 @@ class Access:
             )
 
     def check(self, request: Request, right: str) -> None:
-        """Raise Forbidden unless the sender has *right*, and a change does not come
-        from another site's page.
+        """Raise Forbidden unless the sender has *right*.
+
+        A change that comes from another site's page is refused, too.
         """
         if right and right not in self._rights:
             raise Forbidden(f"the right to {right} is not given to everyone here")

@@ -28,7 +28,7 @@ class Deadlines(NamedTuple):
     head: float = 10
     body: float = 30
     idle: float = 75  # nginx's keepalive_timeout
-    writing: float = 30  # without taking anything of an answer
+    writing: float = 30  # until an answer is taken
     linger: float = 2  # to take the answer that ends a connection
     drain: float = 30  # for all that is open when the server is told to stop
 
@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol):
         self._is_paused = False
         if self._is_over:
             self._enter("linger")
-        elif self._task is None:
+        else:
             self._transport.resume_reading()
             self._pump()
 

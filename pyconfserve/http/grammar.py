@@ -1,5 +1,4 @@
-"""The head of a request by RFC 9112 and 9110: its grammar, its framing, and the limits
-of both.
+"""The head of a request by RFC 9112 and 9110: grammar, framing, and their limits.
 
 Strict where the RFC leaves room, because what two readers understand differently is how
 requests are smuggled.
@@ -34,9 +33,7 @@ __all__ = [
     "parse_header",
 ]
 
-LONGEST_LINE = (
-    8 * 1024
-)  # bytes of the request line, and of a header line: nginx, Tomcat
+LONGEST_LINE = 8 * 1024  # bytes, of the request or one header: nginx, Tomcat
 LARGEST_HEADERS = 64 * 1024  # bytes of a head
 MOST_HEADERS = 100  # Apache's LimitRequestFields
 LARGEST_BODY = 1024 * 1024  # bytes: a bundle of ten thousand keys
@@ -67,8 +64,9 @@ _ONCE = frozenset(
 
 
 def check_sizes(head: bytes) -> None:
-    """Refuse a head above the limits, in the order of its lines, so that pieces and the
-    whole fare alike.
+    """Raise TargetTooLong or HeadersTooLarge for a head above the limits.
+
+    Lines are judged in their order, so that pieces and the whole fare alike.
     """
     lines = head.split(b"\n")
     if len(lines[0]) > LONGEST_LINE + 1:
@@ -133,9 +131,7 @@ def parse_header(line: bytes) -> tuple[str, str]:
 def _parse_target(
     method: str, target: str, host: str | None, is_1_1: bool
 ) -> tuple[str, str, str]:
-    """Path, query and host; the authority of an absolute target counts before the Host
-    header.
-    """
+    """Path, query and host; an absolute target's authority counts before Host."""
     if host is None and is_1_1:
         raise ProtocolError("a request of HTTP/1.1 names its Host")
     if host is not None:

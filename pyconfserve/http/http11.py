@@ -26,6 +26,7 @@ __all__ = ["CONTINUE", "HeadMemo", "Parser", "serialize"]
 
 _LONGEST_CHUNK_LINE = 256  # bytes; extensions are counted and ignored
 _MOST_BLANK_LINES = 2  # before a request line: RFC 9112 §2.2 asks to skip one
+_MEMO_OVERHEAD = 600  # bytes of a parsed request beside its head
 _LARGEST_MEMO_HEAD = 2 * 1024  # bytes of a head that is remembered
 _LARGEST_MEMO = 4 * 1024 * 1024  # bytes of all remembered heads
 
@@ -39,8 +40,9 @@ Event = Request | Response | None
 
 
 class HeadMemo:
-    """Heads without credentials or a body that were parsed before: parsing is a pure
-    function of them.
+    """Heads that were parsed before, without credentials or a body.
+
+    Parsing is a pure function of them.
     """
 
     def __init__(self, limit: int = _LARGEST_MEMO) -> None:
@@ -53,13 +55,16 @@ class HeadMemo:
         """Remember *head* if it may be; all is forgotten when the memo is full."""
         if len(head) > _LARGEST_MEMO_HEAD or request.method not in ("GET", "HEAD"):
             return
+        if head in self._requests:
+            return
         if "authorization" in request.headers or "x-config-token" in request.headers:
             return
-        if self._size + len(head) > self._limit:
+        size = len(head) + _MEMO_OVERHEAD
+        if self._size + size > self._limit:
             self._requests.clear()
             self._size = 0
         self._requests[head] = request
-        self._size += len(head)
+        self._size += size
 
 
 class Parser:
@@ -99,8 +104,7 @@ class Parser:
         self._buffer += data
 
     def next_event(self) -> Event:
-        """The next Request; CONTINUE when the client waits for it; None when more bytes
-        are needed.
+        """The next Request, CONTINUE when the client waits for it, None to feed more.
 
         Raises ProtocolError, whose status says what to answer.
         """
@@ -178,8 +182,9 @@ class Parser:
         return None
 
     def _read_trailers(self) -> Event:
-        """Trailers are checked like headers and thrown away: they must not change what
-        a request means.
+        """Check trailers like headers and throw them away.
+
+        They must not change what a request means.
         """
         while (line := self._line(LONGEST_LINE)) is not None:
             if not line:

@@ -1,5 +1,6 @@
-"""Sockets: a listening one, a cap on its connections, one timer for all their
-deadlines, an orderly end.
+"""Sockets: one that listens, a cap on its connections, deadlines, an orderly end.
+
+One timer serves all deadlines.
 """
 
 from __future__ import annotations
@@ -43,14 +44,15 @@ class Listener:
         self.connections: set[Connection] = set()
         self.is_draining = False
         self._server: asyncio.Server | None = None
-        self._sweeper: asyncio.TimerHandle | None = None
+        self._sweeper: asyncio.TimerHandle
         self._empty = asyncio.Event()
         self._most = _MOST_CONNECTIONS
         self._date = (0, "")
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
-        """Accept connections on *host* and *port* (0 = any free); gives the address in
-        use.
+        """Accept connections on *host* and *port*; gives the address in use.
+
+        Port 0 is any free one. Raises OSError when it cannot listen.
         """
         loop = asyncio.get_running_loop()
         self._most = _connection_limit()
@@ -62,8 +64,9 @@ class Listener:
         return address[0], address[1]
 
     async def close(self) -> None:
-        """Accept no more, answer what was accepted, close; at most `deadlines.drain`
-        seconds.
+        """Accept no more, answer what was accepted, and close.
+
+        It takes at most `deadlines.drain` seconds.
         """
         server, self._server = self._server, None
         if server is None:
@@ -84,8 +87,7 @@ class Listener:
                 _logger.warning("%d connections were cut off", len(self.connections))
         for connection in list(self.connections):
             connection.abort()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        self._sweeper.cancel()
 
     def opened(self, connection: Connection) -> bool:
         """Count a connection; False when there is no place for it."""
@@ -134,8 +136,9 @@ def _http_date(second: int) -> str:
 
 
 def _connection_limit() -> int:
-    """How many connections fit below the limit of descriptors, which is raised as far
-    as it goes.
+    """How many connections fit below the limit of descriptors.
+
+    That limit is raised as far as it goes.
     """
     try:
         import resource

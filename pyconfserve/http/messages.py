@@ -19,12 +19,12 @@ _RENAMED = {
 
 
 class Request(NamedTuple):
-    """One request as it was sent: `path` is raw, still percent-encoded, without the
-    query.
+    """One request as it was sent.
 
-    `headers` maps names in lower case to values; a header that stood there several
-    times is joined by `, `. `host` is what the request was sent to: the authority of
-    its target, else its Host header.
+    `path` is raw, still percent-encoded, without the query. `headers` maps names in
+    lower case to values; a header that stood there several times is joined by `, `.
+    `host` is what the request was sent to: the authority of its target, else its Host
+    header.
     """
 
     method: str
@@ -37,8 +37,9 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """One answer; `headers` are those of the content, edges add their own (Date,
-    Connection, length).
+    """One answer; `headers` are those of the content.
+
+    Edges add their own (Date, Connection, length).
     """
 
     status: int

@@ -8,27 +8,25 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..answers import Answer, Answers, Key, answer_key
 from ..environment import names
-from ..environment.rendering import JSON, V2_JSON
+from ..environment.overlay import Lookup
+from ..environment.rendering import JSON
 from ..errors import (
-    BodyTooLarge,
     ConfigError,
     ConfigNotFound,
-    DocumentError,
     InvalidRequest,
     MethodNotAllowed,
     ReadOnlyBackend,
-    UnsupportedMedia,
 )
 from ..server import ConfigServer
 from . import health
 from .access import LIST, READ, WRITE, Access
-from .grammar import LARGEST_BODY
+from .asked import accept_of, json_body, media_type_of, resolves_placeholders, target_of
 from .messages import Request, Response, reason
 
 __all__ = ["Route", "Routes", "error_response"]
@@ -36,14 +34,19 @@ __all__ = ["Route", "Routes", "error_response"]
 _logger = logging.getLogger("pyconfserve.routes")
 _MOST_REMEMBERED = 16_384  # targets with their Accept: ten thousand applications
 _LONGEST_REMEMBERED = 1024  # characters of one: 16 MB of all
+_FILE = re.compile(r"(.*)-(.*)\.(yml|yaml|json|properties)")
+_SUFFIX = re.compile(r"\b\.(?:yml|yaml|json|properties)\b")
 _PRIVATE = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 
 
 class Route(NamedTuple):
-    """One row of the table; in `pattern` None stands for any one segment."""
+    """One row of the table.
+
+    In `pattern` a text is a segment, None any one, and an expression one that matches.
+    """
 
     method: str
-    pattern: tuple[str | None, ...]
+    pattern: tuple[str | re.Pattern[str] | None, ...]
     right: str
     handler: Callable[[Routes, Request, tuple[str, ...]], Awaitable[Response]]
 
@@ -62,11 +65,14 @@ class Routes:
         self._access = access or Access()
         self._answers = Answers(server)
         self._base = tuple(part for part in base_path.split("/") if part)
-        self._keys: dict[tuple[str, str], Key] = {}
+        self._keys: dict[tuple[str, str, str], Key] = {}
 
     def ready(self, request: Request) -> Response | None:
-        """The response to a GET or HEAD whose answer is kept and valid, else None."""
-        key = self._keys.get((request.path, request.headers.get("accept", "*/*")))
+        """The response to a GET or HEAD whose answer is kept and valid, else None.
+
+        A sender that may not read it gets the refusal here.
+        """
+        key = self._keys.get(target_of(request))
         if key is None or request.method not in ("GET", "HEAD"):
             return None
         try:
@@ -95,7 +101,7 @@ class Routes:
         if request.path == "*":
             return Response(204, (("Allow", "GET, HEAD, POST, OPTIONS"),))
         segments = self._segments(request.path)
-        fitting = [route for route in _ROUTES if _fits(route.pattern, segments)]
+        fitting = [route for route in _ROUTES if _fits(route, segments)]
         allowed = _methods(fitting)
         if not fitting:
             raise ConfigNotFound("no such route")
@@ -121,26 +127,46 @@ class Routes:
     async def _environment(
         self, request: Request, segments: tuple[str, ...]
     ) -> Response:
+        if _SUFFIX.search(segments[1]):
+            raise ConfigNotFound("no such route: a profile has no suffix of a file")
         lookup = self._server.lookup(*segments)
-        accept = request.headers.get("accept", "*/*")
-        media_type = _media_type(accept)
-        answer = await self._answers.get(lookup, media_type)
+        return await self._answer(request, lookup, media_type_of(accept_of(request)))
+
+    async def _file(self, request: Request, segments: tuple[str, ...]) -> Response:
+        """All sources merged into one file, as `[/label]/orders-prod.yml`."""
+        found = _FILE.fullmatch(segments[-1])
+        assert found is not None  # the route's pattern
+        lookup = self._server.lookup(found[1], found[2], *segments[:-1])
+        from ..environment.file_rendering import renderer_name  # few ask for these
+
+        renderer = renderer_name(
+            found[3],
+            resolves=resolves_placeholders(request),
+            escapes=self._server.dialect.escapes_properties,
+        )
+        return await self._answer(request, lookup, renderer)
+
+    async def _answer(
+        self, request: Request, lookup: Lookup, renderer: str
+    ) -> Response:
+        answer = await self._answers.get(lookup, renderer)
         if answer is None:
             raise ConfigNotFound("no configuration is stored under these names")
-        self._remember(request.path, accept, answer_key(lookup, media_type))
+        self._remember(request, answer_key(lookup, renderer))
         return _conditional(request, answer)
 
-    def _remember(self, path: str, accept: str, key: Key) -> None:
+    def _remember(self, request: Request, key: Key) -> None:
         """Keep what a target means, which `ready` then need not find out again."""
-        if len(path) + len(accept) <= _LONGEST_REMEMBERED:
+        target = target_of(request)
+        if sum(map(len, target)) <= _LONGEST_REMEMBERED:
             if len(self._keys) >= _MOST_REMEMBERED:
                 self._keys.clear()
-            self._keys[path, accept] = key
+            self._keys[target] = key
 
     async def _save(self, request: Request, segments: tuple[str, ...]) -> Response:
         if self._server.is_read_only:
             raise ReadOnlyBackend
-        properties = _json_body(request)
+        properties = json_body(request)
         application, profile, *label = segments
         saved = await self._server.save(
             application, profile, properties, *label or (self._server.default_label,)
@@ -160,6 +186,8 @@ class Routes:
 _ROUTES = (
     Route("GET", ("_list",), LIST, Routes._list),
     Route("GET", ("health",), "", Routes._health),
+    Route("GET", (_FILE,), READ, Routes._file),
+    Route("GET", (None, _FILE), READ, Routes._file),
     Route("GET", (None, None), READ, Routes._environment),
     Route("GET", (None, None, None), READ, Routes._environment),
     Route("POST", (None, None), WRITE, Routes._save),
@@ -167,10 +195,17 @@ _ROUTES = (
 )
 
 
-def _fits(pattern: tuple[str | None, ...], segments: tuple[str, ...]) -> bool:
-    return len(pattern) == len(segments) and all(
-        part in (None, segment) for part, segment in zip(pattern, segments, strict=True)
+def _fits(route: Route, segments: tuple[str, ...]) -> bool:
+    return len(route.pattern) == len(segments) and all(
+        _matches(part, segment)
+        for part, segment in zip(route.pattern, segments, strict=True)
     )
+
+
+def _matches(part: str | re.Pattern[str] | None, segment: str) -> bool:
+    if isinstance(part, re.Pattern):
+        return part.fullmatch(segment) is not None
+    return part in (None, segment)
 
 
 def _methods(routes: list[Route]) -> tuple[str, ...]:
@@ -178,31 +213,6 @@ def _methods(routes: list[Route]) -> tuple[str, ...]:
     if "GET" in found:
         found["HEAD"] = None
     return (*sorted(found), "OPTIONS")
-
-
-@lru_cache(1024)
-def _media_type(accept: str) -> str:
-    """JSON or Spring's V2 JSON, by an Accept header; JSON where nothing fits, which
-    helps curl and browsers.
-    """
-    ranges = []
-    for item in accept.lower().split(","):
-        media_range, *parameters = (part.strip() for part in item.split(";"))
-        quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
-        ranges.append((_number(quality), media_range))
-    for weight, media_range in sorted(ranges, key=lambda found: -found[0]):
-        if weight > 0 and media_range in ("*/*", "application/*", JSON):
-            return JSON
-        if weight > 0 and media_range in ("application/*+json", V2_JSON):
-            return V2_JSON
-    return JSON
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 1.0
 
 
 def _conditional(request: Request, answer: Answer) -> Response:
@@ -216,27 +226,6 @@ def _conditional(request: Request, answer: Answer) -> Response:
     )
 
 
-def _json_body(request: Request) -> dict[str, Any]:
-    """The map in a request's body, nested as sent; an empty body is an empty map."""
-    if len(request.body) > LARGEST_BODY:
-        raise BodyTooLarge(f"a body is at most {LARGEST_BODY} bytes")
-    media_type = (
-        request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
-    )
-    if media_type != JSON and not media_type.endswith("+json"):
-        raise UnsupportedMedia("expected a body of application/json")
-    from ..environment.formats import json as json_format  # for saves only
-
-    try:
-        text = request.body.decode("utf-8").removeprefix("\ufeff")
-        return json_format.read_tree(text) if text.strip() else {}
-    except UnicodeDecodeError as error:
-        raise InvalidRequest("body", "expected UTF-8") from error
-    except DocumentError as error:
-        place = f" at line {error.line}, column {error.column}" if error.line else ""
-        raise InvalidRequest("body", f"{error.problem}{place}") from error
-
-
 def _json_response(
     content: Mapping[str, Any] | list[Any], status: int = 200
 ) -> Response:
@@ -247,8 +236,9 @@ def _json_response(
 
 
 def error_response(error: ConfigError, path: str) -> Response:
-    """The one error body `{"status", "error", "message", "path"}`; *path* as the
-    request had it.
+    """The one error body, `{"status", "error", "message", "path"}`.
+
+    *path* is as the request had it.
     """
     status = error.status
     content = {

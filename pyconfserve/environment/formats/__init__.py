@@ -1,5 +1,4 @@
-"""Text to documents and back, one module a format, found by the suffix of the file's
-name.
+"""Text to documents and back, one module a format, found by a file's suffix.
 
 A new format is one module with `parse(text)` and `write(tree)`, and a row in FORMATS.
 The modules are imported when a file of their kind is first met, so that YAML alone
@@ -27,13 +26,14 @@ FORMATS = {
 
 
 def parse(data: bytes, suffix: str, charset: str = "utf-8") -> tuple[Document, ...]:
-    """The documents of a file's bytes: `parse(b"a: {b: 1}", "yml")` has one entry,
-    `a.b`.
+    """The documents of a file's bytes; those without any content are left out.
 
-    *suffix* is a key of FORMATS, *charset* the encoding of the bytes (YAML, JSON and
-    TOML are always UTF-8). A byte order mark is skipped. Documents without any content
-    are left out. Raises DocumentError, with the line and column where the format tells
-    them, and MissingDependency for YAML without PyYAML.
+    `parse(b"a: {b: 1}", "yml")` has one entry, `a.b`. *suffix* is a key of FORMATS,
+    *charset* the encoding of the bytes (YAML, JSON and TOML are always UTF-8). A byte
+    order mark is skipped.
+
+    Raises DocumentError, with the line and column where the format tells them, and
+    MissingDependency for YAML without PyYAML.
     """
     if len(data) > LARGEST_FILE:
         raise DocumentError(f"larger than {LARGEST_FILE} bytes")
@@ -51,10 +51,11 @@ def parse(data: bytes, suffix: str, charset: str = "utf-8") -> tuple[Document, .
 
 
 def write(tree: dict[str, Any], suffix: str) -> bytes:
-    """*tree* (flat or nested) as the bytes of a file that `parse` reads back to the
-    same flat properties.
+    """*tree* (flat or nested) as the bytes of a file.
 
-    Raises SchemaViolation for a value and Conflict for a format that cannot be written.
+    `parse` reads them back to the same flat properties. Raises SchemaViolation for a
+    value and Conflict for a format that cannot be written, MissingDependency for YAML
+    without PyYAML.
     """
     text: str = _module(suffix).write(tree)
     return text.encode("utf-8")

@@ -31,16 +31,15 @@ MOST_DOCUMENTS = 100  # in a file: each is judged and merged for every answer
 MOST_NODES = 200_000  # of a file, aliases expanded: a second of work and 50 MB
 LARGEST_FILE = 3 * 1024 * 1024  # bytes: SnakeYAML's codePointLimit
 LONGEST_KEY = 1024  # bytes of a flat key: room for any real one, not for a bomb
-LONGEST_INTEGER = (
-    1024  # bits: larger ones cost quadratic time in every reader behind us
-)
+LONGEST_INTEGER = 1024  # bits: larger ones cost every reader quadratic time
 
 _DIGITS_OF_LONGEST = 400  # longer in base 8 and above than any allowed
 
 
 class Entry(NamedTuple):
-    """One value of a document, with the line and column (from 1; 0 = unknown) where it
-    starts.
+    """One value of a document, and the line and column where it starts.
+
+    Both count from 1; 0 is unknown.
     """
 
     value: Any
@@ -59,8 +58,9 @@ class Document(NamedTuple):
 
 
 def make_document(entries: dict[str, Entry]) -> Document:
-    """The document of flat *entries*, null made the empty text; raises DocumentError
-    for a key above the limit.
+    """The document of flat *entries*, null made the empty text.
+
+    Raises DocumentError for a key above the limit.
     """
     for key, entry in entries.items():
         if len(key) * 4 > LONGEST_KEY and len(key.encode("utf-8")) > LONGEST_KEY:

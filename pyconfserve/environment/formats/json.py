@@ -46,8 +46,9 @@ def parse(text: str) -> tuple[Document, ...]:
 
 
 def read_tree(text: str) -> dict[str, Tree]:
-    """The map that a JSON text holds, nested as written; raises DocumentError with line
-    and column.
+    """The map that a JSON text holds, nested as written.
+
+    Raises DocumentError with line and column.
     """
     return _Reader(text, lambda value, _: value).map()
 
@@ -61,8 +62,9 @@ def write(tree: dict[str, Tree]) -> str:
 
 
 class _Reader:
-    """A recursive descent over one text; *mark* turns a scalar or an empty list, and
-    its index, into a leaf.
+    """A recursive descent over one text.
+
+    *mark* turns a scalar or an empty list, and its index in the text, into a leaf.
     """
 
     def __init__(self, text: str, mark: Callable[[Any, int], Any]) -> None:
@@ -71,8 +73,9 @@ class _Reader:
         self._at = 0
 
     def map(self) -> dict[str, Any]:
-        """The top-level map; raises DocumentError for anything else, and for what
-        follows it.
+        """The map at the top.
+
+        Raises DocumentError for anything else, and for what follows it.
         """
         if self._peek() != "{":
             raise self._error("expected a map at the top")

@@ -1,8 +1,7 @@
-"""Java's `.properties`, as java.util.Properties and Spring's
-OriginTrackedPropertiesLoader read them.
+"""Java's `.properties`, as Spring's OriginTrackedPropertiesLoader reads them.
 
-All values are text. A line `#---` or `!---` begins the next document; `items[]=a,b` is
-a list.
+All values are text, as in java.util.Properties. A line `#---` or `!---` begins the next
+document; `items[]=a,b` is a list.
 """
 
 from __future__ import annotations
@@ -39,8 +38,9 @@ _IN_KEY = re.compile(r"[\\\t\n\r\f =:\ufeff]|^[#!]")
 
 
 class _Line(NamedTuple):
-    """A logical line: its text, and for each natural line in it (offset in the text,
-    line, column).
+    """A logical line: its text, and where its parts stand in the file.
+
+    `places` has (offset in the text, line, column) for each natural line.
     """
 
     text: str
@@ -55,8 +55,9 @@ class _Line(NamedTuple):
 
 
 def parse(text: str) -> tuple[Document, ...]:
-    """The documents of a `.properties` text; raises DocumentError for a bad `\\u`
-    escape.
+    """The documents of a `.properties` text.
+
+    Raises DocumentError for a bad `\\u` escape, a lone surrogate and the limits.
     """
     parts: list[dict[str, Entry]] = [{}]
     for line in _logical_lines(text):
@@ -70,8 +71,10 @@ def parse(text: str) -> tuple[Document, ...]:
 
 
 def write(tree: dict[str, Tree]) -> str:
-    """*tree* as `key=value` lines; raises SchemaViolation for null, empty lists and
-    empty maps.
+    """*tree* as `key=value` lines.
+
+    Raises SchemaViolation for null, empty lists and empty maps, and for a key that ends
+    with `[]`.
     """
     for value in tree.values():
         _refuse_empty(value)
@@ -85,8 +88,9 @@ def write(tree: dict[str, Tree]) -> str:
 
 
 def _logical_lines(text: str) -> Iterator[_Line]:
-    """The lines that say something, continued ones joined, without their leading
-    blanks.
+    """The lines that say something, joined where continued, without leading blanks.
+
+    A line that begins a document has no places.
     """
     natural = iter(enumerate(_LINE_END.split(text), 1))
     for number, line in natural:

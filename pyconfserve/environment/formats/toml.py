@@ -1,7 +1,6 @@
-"""TOML 1.0, read by the standard library's tomllib, which keeps no positions; it is not
-written.
+"""TOML 1.0 by the standard library's tomllib, which keeps no positions.
 
-Dates stay text as written, as in every format here.
+It is read, not written. Dates stay text as written, as in every format here.
 """
 
 from __future__ import annotations
@@ -29,8 +28,9 @@ _PLACE = re.compile(r"\(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
 def parse(text: str) -> tuple[Document, ...]:
-    """The one document of a TOML text; raises DocumentError, with the line of a syntax
-    error.
+    """The one document of a TOML text.
+
+    Raises DocumentError, with the line of a syntax error.
     """
     try:
         if _DEEP_KEY.search(_TOKEN.sub('""', text)):  # tomllib is quadratic in these

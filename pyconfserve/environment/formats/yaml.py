@@ -40,9 +40,8 @@ _OPEN = object()  # an anchored collection before its end
 
 # What YAML 1.1 takes as line ends and no editor shows so, and inner byte order marks.
 _REFUSED = re.compile("[\ufeff\x85\u2028\u2029]")
-_QUOTED = re.compile(
-    r" ?(?:'[^']*'|\"[^\"]*\")"
-)  # PyYAML quotes content in some of its messages
+# PyYAML quotes content in some of its messages, which ours never do.
+_QUOTED = re.compile(r" ?(?:'[^']*'|\"[^\"]*\")")
 
 
 def parse(text: str) -> tuple[Document, ...]:
@@ -68,9 +67,7 @@ def parse(text: str) -> tuple[Document, ...]:
         raise DocumentError(
             problem, mark.line + 1 if mark else 0, mark.column + 1 if mark else 0
         ) from error
-    except (
-        Exception
-    ) as error:  # KeyError, AttributeError, RecursionError … all escape from PyYAML
+    except Exception as error:  # KeyError, RecursionError … all escape from PyYAML
         raise DocumentError("not YAML, or above a limit") from error
 
 
@@ -228,8 +225,9 @@ def _is_merge_key(event: Any) -> bool:
 
 
 def _merge_into(tree: dict[str, Any], merged: Any, event: Any) -> None:
-    """The merge key: of a list of maps the first wins; own keys keep their values,
-    wherever they stand.
+    """The merge key: of a list of maps the first wins.
+
+    Own keys keep their values, wherever they stand.
     """
     maps = merged if isinstance(merged, list) else [merged]
     for source in maps:
@@ -246,8 +244,9 @@ def _error(problem: str, event: Any) -> DocumentError:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes strings so that our reader, not PyYAML's, takes them for strings again; no
-    aliases.
+    """Writes strings so that our reader takes them for strings again; no aliases.
+
+    Our reader, not PyYAML's: they differ in what is a string.
     """
 
     def ignore_aliases(self, data: Any) -> bool:

@@ -13,8 +13,9 @@ __all__ = ["key_of"]
 
 
 def key_of(node: Any) -> tuple[Any, str]:
-    """What tells a key from others, and its text: what is no text stands in brackets,
-    in Java's spelling.
+    """What tells a key from others, and its text.
+
+    What is no text stands in brackets, in Java's spelling.
     """
     if isinstance(node, Entry) and isinstance(node.value, str):
         return node.value, node.value

@@ -1,7 +1,7 @@
-"""What a YAML 1.1 scalar means, by SnakeYAML's rules as Spring uses them (spring.md 3);
-PyYAML is not needed.
+"""What a YAML 1.1 scalar means, by SnakeYAML's rules as Spring uses them.
 
-Dates stay text; a tag says what its text must be.
+The rules are in spring.md 3; PyYAML is not needed. Dates stay text; a tag says what its
+text must be.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ _TIMESTAMP = re.compile(
 
 @lru_cache(8192)
 def resolve(text: str) -> Any:
-    """What a plain scalar means: `017` is 15, `yes` is True, `2024-01-01` stays text
-    (spring.md 3).
+    """What a plain scalar means: `017` is 15, `yes` is True (spring.md 3).
+
+    `2024-01-01` stays text. Raises ValueError for an integer above the limit.
     """
     first = text[:1]
     if first in "0123456789-+.":

@@ -1,0 +1,95 @@
+"""What a request asks for beside its path: parameters, media types, its body."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from ..environment.rendering import JSON, V2_JSON
+from ..errors import BodyTooLarge, DocumentError, InvalidRequest, UnsupportedMedia
+from .grammar import LARGEST_BODY
+from .messages import Request
+
+__all__ = [
+    "accept_of",
+    "json_body",
+    "media_type_of",
+    "parameters_of",
+    "resolves_placeholders",
+    "target_of",
+]
+
+
+def accept_of(request: Request) -> str:
+    """The Accept header; without one anything is taken."""
+    return request.headers.get("accept", "*/*")
+
+
+def target_of(request: Request) -> tuple[str, str, str]:
+    """All of a request that decides which answer it gets."""
+    return request.path, request.query, accept_of(request)
+
+
+def parameters_of(request: Request) -> dict[str, str]:
+    """The parameters of the query, the last of each name; one without `=` is empty."""
+    from urllib.parse import parse_qsl
+
+    return dict(parse_qsl(request.query, keep_blank_values=True, max_num_fields=100))
+
+
+def resolves_placeholders(request: Request) -> bool:
+    """Whether `resolvePlaceholders` asks for it, as Spring reads it: yes by default."""
+    if not request.query:
+        return True
+    text = parameters_of(request).get("resolvePlaceholders", "").lower()
+    if text in ("", "true", "1", "yes", "on"):
+        return True
+    if text in ("false", "0", "no", "off"):
+        return False
+    raise InvalidRequest("resolvePlaceholders", "expected true or false")
+
+
+@lru_cache(1024)
+def media_type_of(accept: str) -> str:
+    """JSON or Spring's V2 JSON, by an Accept header; JSON where nothing fits, which
+    helps curl and browsers.
+    """
+    ranges = []
+    for item in accept.lower().split(","):
+        media_range, *parameters = (part.strip() for part in item.split(";"))
+        quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+        ranges.append((_number(quality), media_range))
+    for weight, media_range in sorted(ranges, key=lambda found: -found[0]):
+        if weight > 0 and media_range in ("*/*", "application/*", JSON):
+            return JSON
+        if weight > 0 and media_range in ("application/*+json", V2_JSON):
+            return V2_JSON
+    return JSON
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 1.0
+
+
+def json_body(request: Request) -> dict[str, Any]:
+    """The map in a request's body, nested as sent; an empty body is an empty map."""
+    if len(request.body) > LARGEST_BODY:
+        raise BodyTooLarge(f"a body is at most {LARGEST_BODY} bytes")
+    media_type = (
+        request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    )
+    if media_type != JSON and not media_type.endswith("+json"):
+        raise UnsupportedMedia("expected a body of application/json")
+    from ..environment.formats import json as json_format  # for saves only
+
+    try:
+        text = request.body.decode("utf-8").removeprefix("\ufeff")
+        return json_format.read_tree(text) if text.strip() else {}
+    except UnicodeDecodeError as error:
+        raise InvalidRequest("body", "expected UTF-8") from error
+    except DocumentError as error:
+        place = f" at line {error.line}, column {error.column}" if error.line else ""
+        raise InvalidRequest("body", f"{error.problem}{place}") from error

@@ -1,0 +1,89 @@
+"""The recorded answers of the real Spring Cloud Config Server, from a folder.
+
+Compared as its replay does: status; content type and body of answers below 400, JSON
+with the order of its keys. A version where Spring has none is ours to give.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyconfserve import ConfigServer, FilesystemConfigBackend
+from pyconfserve.environment.overlay import SPRING
+from pyconfserve.http.messages import Request, Response
+from pyconfserve.http.routes import Routes
+
+CASES = Path(__file__).parent / "cases/spring"
+SCENARIOS = [
+    "alt-formats",
+    "native-basic",
+    "native-formats",
+    "native-labels",
+    "native-locations",
+    "native-multidoc",
+    "properties-types",
+    "yaml-types",
+]
+# Java shows the address of an array of bytes there.
+LEFT_OUT = {"yaml-types/tags-properties"}
+
+
+def rows() -> list[Any]:
+    found = []
+    for scenario in SCENARIOS:
+        record = json.loads((CASES / f"{scenario}.json").read_text(encoding="utf-8"))
+        found += [
+            pytest.param(record, case, id=f"{scenario}/{case['id']}")
+            for case in record["cases"]
+            if f"{scenario}/{case['id']}" not in LEFT_OUT
+        ]
+    return found
+
+
+def ask(record: dict[str, Any], case: dict[str, Any]) -> tuple[Response, str]:
+    """Our answer, and the folder it came from."""
+    folder = str(CASES / "fixtures" / record["fixture"])
+    key = "spring.cloud.config.server.native.search-locations"
+    places = record["settings"][key].replace("file:{repo}", folder).split(",")
+    server = ConfigServer(FilesystemConfigBackend(places[0], places), dialect=SPRING)
+    path, _, query = case["target"].partition("?")
+    headers = {name.lower(): value for name, value in case["request_headers"].items()}
+    request = Request(case["method"], path, query, headers)
+    return asyncio.run(Routes(server).handle(request)), folder
+
+
+def comparable(text: str, is_environment: bool) -> str:
+    if not is_environment:
+        return text
+    document = json.loads(text)
+    document["version"] = None
+    document["propertySources"] = [
+        source
+        for source in document["propertySources"]
+        if not source["name"].endswith(".xml")
+    ]
+    return json.dumps(document, ensure_ascii=False)
+
+
+@pytest.mark.parametrize(("record", "case"), rows())
+def test_answer_is_the_recorded_one(
+    record: dict[str, Any], case: dict[str, Any]
+) -> None:
+    """Where Spring answers, we answer the same; where it fails, we refuse."""
+    response, folder = ask(record, case)
+    if case["status"] >= 500:
+        assert response.status >= 400
+        return
+    assert response.status == case["status"]
+    if response.status >= 400 or case["method"] != "GET":
+        return
+    content_type = case["response_headers"]["content-type"]
+    assert dict(response.headers)["Content-Type"] == content_type
+    got = response.body.decode("utf-8").replace(folder, "{repo}")
+    is_environment = '"propertySources"' in case["body"]
+    assert comparable(case["body"], is_environment) == comparable(got, is_environment)
