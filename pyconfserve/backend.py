@@ -33,6 +33,8 @@ __all__ = [
     "InMemoryConfigBackend",
     "LabelledBackend",
     "LookupBackend",
+    "PlainFile",
+    "PlainFileBackend",
     "StampedBackend",
     "find",
 ]
@@ -102,6 +104,22 @@ class LookupBackend(Protocol):
 
     async def sources(self, lookup: Lookup) -> Found:
         """All that is stored for *lookup*; no sources when nothing is."""
+        ...
+
+
+class PlainFile(NamedTuple):
+    """A plain file's bytes, and when it was modified, in seconds since the epoch."""
+
+    data: bytes
+    modified: float
+
+
+@runtime_checkable
+class PlainFileBackend(Protocol):
+    """A backend that has plain files beside its bundles."""
+
+    async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
+        """The file at *path* for *lookup*, by profile where there is one; else None."""
         ...
 
 

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-from .backend import ConfigSource, Found
+from .backend import ConfigSource, Found, PlainFile
 from .environment import activation, formats, names, properties
 from .environment.formats.document import LARGEST_FILE, Document, Entry
 from .environment.overlay import (
@@ -32,12 +32,15 @@ from .files import BundleName, FileTree, Location, WritableTree
 from .readings import Reading, Seen, read_settled
 
 __all__ = [
+    "LARGEST_PLAIN_FILE",
     "read_bundle",
+    "read_file",
     "read_sources",
     "save_bundle",
     "stamp_of",
 ]
 
+LARGEST_PLAIN_FILE = 16 * 1024 * 1024  # bytes: it is held in memory to be answered
 _MOST_SAVES = 10  # attempts while others write the same files
 
 # One block a label, highest precedence first; each in the order of settings.
@@ -122,6 +125,30 @@ def save_bundle(
             continue
         return path
     raise Conflict("the bundle is being written by others")
+
+
+def read_file(lookup: Lookup, blocks: Blocks, path: str) -> PlainFile | None:
+    """The plain file at *path*, in the variant of a profile where there is one.
+
+    The first location that has any wins, in both dialects: `nginx-prod.conf`, by the
+    order of the profiles asked for, then `nginx.conf` (cases plain-text).
+    """
+    folder, slash, file = path.rpartition("/")
+    stem, dot, suffix = file.rpartition(".")
+    name, ending = (stem, f".{suffix}") if dot else (file, "")
+    variants = [
+        f"{folder}{slash}{name}-{profile}{ending}"
+        for profile in lookup.profiles
+        if profile != DEFAULT_PROFILE
+    ]
+    for locations in blocks:
+        for location in locations:
+            for start in location.folders:
+                for variant in (*variants, path):
+                    found = location.tree.read(f"{start}{variant}", LARGEST_PLAIN_FILE)
+                    if found is not None:
+                        return found
+    return None
 
 
 def _own_file(

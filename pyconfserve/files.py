@@ -10,25 +10,19 @@ import threading
 from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from .backend import PlainFile
+from .environment.formats.document import LARGEST_FILE
 from .errors import VersionConflict
 
 __all__ = [
     "BundleName",
     "DictTree",
-    "File",
     "FileTree",
     "Folder",
     "Location",
     "WritableTree",
     "check_expected",
 ]
-
-
-class File(NamedTuple):
-    """A regular file's bytes, and when it was modified, in seconds since the epoch."""
-
-    data: bytes
-    modified: float
 
 
 class Folder(NamedTuple):
@@ -58,7 +52,7 @@ class FileTree(Protocol):
 
     uri: str
 
-    def read(self, path: str) -> File | None:
+    def read(self, path: str, limit: int = LARGEST_FILE) -> PlainFile | None:
         """The regular file at *path*; None for anything else.
 
         Raises BackendError when it cannot tell.
@@ -110,10 +104,10 @@ class DictTree:
         self._writing = threading.Lock()
         self.uri = "dict:"
 
-    def read(self, path: str) -> File | None:
+    def read(self, path: str, limit: int = LARGEST_FILE) -> PlainFile | None:
         """The bytes under *path*, modified at the epoch."""
         found = self._files.get(path)
-        return File(found[0], 0.0) if found else None
+        return PlainFile(found[0], 0.0) if found else None
 
     def list(self, folder: str) -> Folder | None:
         """The names below *folder*; None when no path begins with it."""

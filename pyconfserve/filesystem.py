@@ -8,8 +8,8 @@ import threading
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from .backend import ConfigSource, Found
-from .bundles import read_bundle, read_sources, save_bundle, stamp_of
+from .backend import ConfigSource, Found, PlainFile
+from .bundles import read_bundle, read_file, read_sources, save_bundle, stamp_of
 from .environment import names
 from .environment.overlay import DEFAULT_LABEL, Lookup
 from .environment.properties import check_tree
@@ -55,6 +55,10 @@ class FilesystemConfigBackend:
         return await asyncio.to_thread(
             read_sources, lookup, self._blocks(lookup), label
         )
+
+    async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
+        """The plain file at *path*; raises DocumentError if too large, BackendError."""
+        return await asyncio.to_thread(read_file, lookup, self._blocks(lookup), path)
 
     def stamp(self, seen: Hashable) -> Hashable:
         """The stamps of the files that an answer was made from."""

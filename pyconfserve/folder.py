@@ -15,6 +15,7 @@ import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
+from .backend import PlainFile
 from .environment.formats.document import LARGEST_FILE
 from .errors import (
     BackendError,
@@ -23,7 +24,7 @@ from .errors import (
     DocumentError,
     StorageFull,
 )
-from .files import File, Folder, check_expected
+from .files import Folder, check_expected
 from .walk import Walk
 
 __all__ = ["REFRESH_INTERVAL", "FolderTree", "reported"]
@@ -55,10 +56,10 @@ class FolderTree:
         self._stamps_until = 0.0
         self._writing = threading.Lock()
 
-    def read(self, path: str) -> File | None:
+    def read(self, path: str, limit: int = LARGEST_FILE) -> PlainFile | None:
         """The regular file at *path*; None for anything else.
 
-        Raises DocumentError above the limit of size, BackendError.
+        Raises DocumentError above *limit* bytes, BackendError.
         """
         with reported(path), self._opened(path) as descriptor:
             if descriptor is None:
@@ -66,9 +67,9 @@ class FolderTree:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 return None
-            if status.st_size > LARGEST_FILE:
-                raise DocumentError(f"larger than {LARGEST_FILE} bytes", location=path)
-            return File(_read_all(descriptor), status.st_mtime)
+            if status.st_size > limit:
+                raise DocumentError(f"larger than {limit} bytes", location=path)
+            return PlainFile(_read_all(descriptor, limit), status.st_mtime)
 
     def list(self, folder: str) -> Folder | None:
         """What is in *folder*; links to files count, links to folders do not."""
@@ -188,10 +189,10 @@ def _kind(entry: os.DirEntry[str]) -> str:
     return "link to a folder" if entry.is_dir() else "file"
 
 
-def _read_all(descriptor: int) -> bytes:
+def _read_all(descriptor: int, limit: int) -> bytes:
     """All bytes of a file, at most one above the limit."""
     parts = []
-    left = LARGEST_FILE + 1
+    left = limit + 1
     while left and (part := os.read(descriptor, min(left, 1 << 20))):
         parts.append(part)
         left -= len(part)

@@ -13,6 +13,8 @@ from .backend import (
     Found,
     HealthBackend,
     LabelledBackend,
+    PlainFile,
+    PlainFileBackend,
     find,
 )
 from .environment import names, rendering
@@ -182,6 +184,12 @@ class ConfigServer:
             sources=found.sources,
         )
         return environment, found
+
+    async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
+        """The plain file at *path* for *lookup*, None where there is none."""
+        if isinstance(self.backend, PlainFileBackend):
+            return await self.backend.file(lookup, path)
+        return None
 
     def health(self) -> dict[str, Any]:
         """Details for the owner: the backend, and files that did not parse.

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from pyconfserve.backend import PlainFile
 from pyconfserve.errors import VersionConflict
-from pyconfserve.files import DictTree, File, Folder, Location, check_expected
+from pyconfserve.files import DictTree, Folder, Location, check_expected
 
 FILES = {"b.yml": b"1", "a.yml": b"2", ".x": b"", "v/c.yml": b"3", "v/w/d": b"", ".g/h": b""}  # fmt: skip
 
@@ -13,7 +14,7 @@ FILES = {"b.yml": b"1", "a.yml": b"2", ".x": b"", "v/c.yml": b"3", "v/w/d": b"",
 def test_a_tree_over_a_dict_is_read_and_listed():
     """In alphabetical order, hidden names left out."""
     tree = DictTree(FILES)
-    assert File(b"2", 0.0) == tree.read("a.yml")
+    assert PlainFile(b"2", 0.0) == tree.read("a.yml")
     assert Folder(("a.yml", "b.yml"), ("v",)) == tree.list("")
     assert Folder(("c.yml",), ("w",)) == tree.list("v")
     for absent in ("c.yml", "v", ""):

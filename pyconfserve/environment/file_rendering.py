@@ -12,11 +12,10 @@ from functools import partial
 from json.encoder import encode_basestring as quote
 from typing import Any
 
-from ..errors import InvalidRequest
 from .formats.properties import write as write_properties
 from .nesting import nest
 from .overlay import Environment
-from .placeholders import PlaceholderError, fill
+from .placeholders import fill_from
 from .properties import Tree, merge
 from .rendering import JSON, value_json
 from .values import text_of
@@ -86,14 +85,7 @@ def _fill_in(value: Any, properties: Mapping[str, Any]) -> Any:
     """A text with its placeholders filled in from *properties* alone."""
     if not isinstance(value, str) or "${" not in value:
         return value
-
-    def find(name: str) -> str | None:
-        return text_of(properties[name]) if name in properties else None
-
-    try:
-        return Filled(fill(value, find), value)
-    except PlaceholderError as error:
-        raise InvalidRequest("resolvePlaceholders", str(error)) from error
+    return Filled(fill_from(value, properties), value)
 
 
 def _tree(node: Tree) -> str:

@@ -8,9 +8,13 @@ properties, the process's environment. A value that was filled in is filled in i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-__all__ = ["PlaceholderError", "fill"]
+from ..errors import InvalidRequest
+from .values import text_of
+
+__all__ = ["PlaceholderError", "fill", "fill_from"]
 
 _DEEPEST = 32  # placeholders inside placeholders
 _LONGEST = 1024 * 1024  # characters of a filled text
@@ -29,6 +33,21 @@ def fill(text: str, find: Callable[[str], str | None]) -> str:
     depth and length.
     """
     return _fill(text, find, (), [_MOST])
+
+
+def fill_from(text: str, properties: Mapping[str, Any]) -> str:
+    """*text* filled in from flat *properties* and nothing else.
+
+    Raises InvalidRequest for circles: who asked may ask for the text as it is.
+    """
+
+    def find(name: str) -> str | None:
+        return text_of(properties[name]) if name in properties else None
+
+    try:
+        return fill(text, find)
+    except PlaceholderError as error:
+        raise InvalidRequest("resolvePlaceholders", str(error)) from error
 
 
 def _fill(

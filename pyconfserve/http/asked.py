@@ -10,11 +10,15 @@ from ..errors import BodyTooLarge, DocumentError, InvalidRequest, UnsupportedMed
 from .grammar import LARGEST_BODY
 from .messages import Request
 
+_MOST = 100  # parameters of a query: no route knows more than three
+_BYTES = "application/octet-stream"
+
 __all__ = [
     "accept_of",
     "json_body",
     "media_type_of",
     "parameters_of",
+    "prefers_bytes",
     "resolves_placeholders",
     "target_of",
 ]
@@ -32,15 +36,20 @@ def target_of(request: Request) -> tuple[str, str, str]:
 
 def parameters_of(request: Request) -> dict[str, str]:
     """The parameters of the query, the last of each name; one without `=` is empty."""
+    if not request.query:
+        return {}
     from urllib.parse import parse_qsl
 
-    return dict(parse_qsl(request.query, keep_blank_values=True, max_num_fields=100))
+    try:
+        return dict(
+            parse_qsl(request.query, keep_blank_values=True, max_num_fields=_MOST)
+        )
+    except ValueError as error:
+        raise InvalidRequest("query", f"more than {_MOST} parameters") from error
 
 
 def resolves_placeholders(request: Request) -> bool:
     """Whether `resolvePlaceholders` asks for it, as Spring reads it: yes by default."""
-    if not request.query:
-        return True
     text = parameters_of(request).get("resolvePlaceholders", "").lower()
     if text in ("", "true", "1", "yes", "on"):
         return True
@@ -49,22 +58,40 @@ def resolves_placeholders(request: Request) -> bool:
     raise InvalidRequest("resolvePlaceholders", "expected true or false")
 
 
+def prefers_bytes(request: Request) -> bool:
+    """Whether a plain file is wanted as it is, by Accept, rather than as text."""
+    for media_range in _ranked(accept_of(request)):
+        if media_range == _BYTES:
+            return True
+        if media_range in ("*/*", "text/*", "text/plain"):
+            return False
+    return False
+
+
 @lru_cache(1024)
 def media_type_of(accept: str) -> str:
     """JSON or Spring's V2 JSON, by an Accept header; JSON where nothing fits, which
     helps curl and browsers.
     """
+    for media_range in _ranked(accept):
+        if media_range in ("*/*", "application/*", JSON):
+            return JSON
+        if media_range in ("application/*+json", V2_JSON):
+            return V2_JSON
+    return JSON
+
+
+def _ranked(accept: str) -> list[str]:
+    """The media ranges of an Accept header that are wanted at all, the best first."""
     ranges = []
     for item in accept.lower().split(","):
         media_range, *parameters = (part.strip() for part in item.split(";"))
         quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
         ranges.append((_number(quality), media_range))
-    for weight, media_range in sorted(ranges, key=lambda found: -found[0]):
-        if weight > 0 and media_range in ("*/*", "application/*", JSON):
-            return JSON
-        if weight > 0 and media_range in ("application/*+json", V2_JSON):
-            return V2_JSON
-    return JSON
+    wanted = [found for found in ranges if found[0] > 0]
+    return [
+        media_range for _, media_range in sorted(wanted, key=lambda found: -found[0])
+    ]
 
 
 def _number(text: str) -> float:

@@ -10,6 +10,7 @@ import logging
 import time
 
 from .connection import Connection, Deadlines
+from .dates import http_date
 from .http11 import HeadMemo
 from .routes import Routes
 
@@ -18,8 +19,6 @@ __all__ = ["Listener", "new_event_loop"]
 _logger = logging.getLogger("pyconfserve.listener")
 _RESERVED_DESCRIPTORS = 64  # for files, the loop and the standard streams
 _MOST_CONNECTIONS = 20_000  # as many as watchers are allowed: some 10 KB each
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = tuple("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())  # noqa: SIM905
 _BACKLOG = 1024  # connections that wait to be accepted
 _LAST_PASSES = 4  # of the loop: accept, make the connection, watch it, read
 
@@ -104,7 +103,7 @@ class Listener:
         """The time as a Date header has it; made once a second."""
         second = int(time.time())
         if second != self._date[0]:
-            self._date = (second, _http_date(second))
+            self._date = (second, http_date(second))
         return self._date[1]
 
     def _sweep(self) -> None:
@@ -126,13 +125,6 @@ async def _last_passes() -> None:
     """Let the loop accept and read what has arrived, which then counts as accepted."""
     for _ in range(_LAST_PASSES):
         await asyncio.sleep(0)
-
-
-def _http_date(second: int) -> str:
-    """RFC 9110 §5.6.7; strftime would use the locale, email.utils costs the start."""
-    year, month, day, hour, minute, sec, weekday, *_ = time.gmtime(second)
-    name, month_name = _DAYS[weekday], _MONTHS[month - 1]
-    return f"{name}, {day:02} {month_name} {year} {hour:02}:{minute:02}:{sec:02} GMT"
 
 
 def _connection_limit() -> int:

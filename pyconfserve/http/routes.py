@@ -10,6 +10,7 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from types import EllipsisType
 from typing import Any, NamedTuple
 
 from ..answers import Answer, Answers, Key, answer_key
@@ -26,7 +27,14 @@ from ..errors import (
 from ..server import ConfigServer
 from . import health
 from .access import LIST, READ, WRITE, Access
-from .asked import accept_of, json_body, media_type_of, resolves_placeholders, target_of
+from .asked import (
+    accept_of,
+    json_body,
+    media_type_of,
+    parameters_of,
+    resolves_placeholders,
+    target_of,
+)
 from .messages import Request, Response, reason
 
 __all__ = ["Route", "Routes", "error_response"]
@@ -39,14 +47,18 @@ _SUFFIX = re.compile(r"\b\.(?:yml|yaml|json|properties)\b")
 _PRIVATE = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 
 
+Part = str | re.Pattern[str] | None | EllipsisType
+
+
 class Route(NamedTuple):
     """One row of the table.
 
-    In `pattern` a text is a segment, None any one, and an expression one that matches.
+    In `pattern` a text is a segment, None any one, an expression one that matches, and
+    `...` at its end one or more of any.
     """
 
     method: str
-    pattern: tuple[str | re.Pattern[str] | None, ...]
+    pattern: tuple[Part, ...]
     right: str
     handler: Callable[[Routes, Request, tuple[str, ...]], Awaitable[Response]]
 
@@ -127,6 +139,9 @@ class Routes:
     async def _environment(
         self, request: Request, segments: tuple[str, ...]
     ) -> Response:
+        if len(segments) == 3 and "useDefaultLabel" in parameters_of(request):
+            application, profile, path = segments
+            return await self._file_of(request, (application, profile), (path,))
         if _SUFFIX.search(segments[1]):
             raise ConfigNotFound("no such route: a profile has no suffix of a file")
         lookup = self._server.lookup(*segments)
@@ -145,6 +160,19 @@ class Routes:
             escapes=self._server.dialect.escapes_properties,
         )
         return await self._answer(request, lookup, renderer)
+
+    async def _plain_file(
+        self, request: Request, segments: tuple[str, ...]
+    ) -> Response:
+        return await self._file_of(request, segments[:3], segments[3:])
+
+    async def _file_of(
+        self, request: Request, asked: tuple[str, ...], path: tuple[str, ...]
+    ) -> Response:
+        from .plain_files import answer_file  # few ask for these
+
+        lookup = self._server.lookup(*asked)
+        return await answer_file(self._server, request, lookup, names.path(path))
 
     async def _answer(
         self, request: Request, lookup: Lookup, renderer: str
@@ -190,19 +218,22 @@ _ROUTES = (
     Route("GET", (None, _FILE), READ, Routes._file),
     Route("GET", (None, None), READ, Routes._environment),
     Route("GET", (None, None, None), READ, Routes._environment),
+    Route("GET", (None, None, None, ...), READ, Routes._plain_file),
     Route("POST", (None, None), WRITE, Routes._save),
     Route("POST", (None, None, None), WRITE, Routes._save),
 )
 
 
 def _fits(route: Route, segments: tuple[str, ...]) -> bool:
-    return len(route.pattern) == len(segments) and all(
-        _matches(part, segment)
-        for part, segment in zip(route.pattern, segments, strict=True)
+    pattern = route.pattern
+    if pattern[-1] is ...:
+        pattern = (*pattern[:-1], *[None] * max(1, len(segments) - len(pattern) + 1))
+    return len(pattern) == len(segments) and all(
+        _matches(part, segment) for part, segment in zip(pattern, segments, strict=True)
     )
 
 
-def _matches(part: str | re.Pattern[str] | None, segment: str) -> bool:
+def _matches(part: Part, segment: str) -> bool:
     if isinstance(part, re.Pattern):
         return part.fullmatch(segment) is not None
     return part in (None, segment)

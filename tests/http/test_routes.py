@@ -272,7 +272,7 @@ def test_nothing_stored_is_an_answer_in_springs_dialect():
         ("GET", "/app/", refused(404, NO_ROUTE, "/app/")),
         ("GET", "//app/default", refused(404, NO_ROUTE, "//app/default")),
         ("GET", "/app/default/", refused(404, NO_ROUTE, "/app/default/")),
-        ("GET", "/app/default/main/file.txt", refused(404, NO_ROUTE, "/app/default/main/file.txt")),
+        ("GET", "/app/default/main/file.txt", refused(404, "no such file", "/app/default/main/file.txt")),
         ("GET", "/_list/default", refused(404, NO_ROUTE, "/_list/default")),
         ("GET", "/_other/default/main", refused(404, NO_ROUTE, "/_other/default/main")),
         ("GET", "/app,_other/default", refused(404, NO_ROUTE, "/app,_other/default")),

@@ -1,0 +1,82 @@
+"""Plain files as answers: as they are, or as text with placeholders filled in.
+
+By the rules of spring.md 6, but never with a type that a browser would run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from ..environment.overlay import Lookup
+from ..environment.placeholders import fill_from
+from ..environment.properties import merge
+from ..errors import ConfigNotFound, VersionConflict
+from ..server import ConfigServer
+from .asked import prefers_bytes, resolves_placeholders
+from .dates import http_date, parse_http_date
+from .messages import Request, Response
+
+__all__ = ["answer_file"]
+
+_TEXT = "text/plain;charset=UTF-8"
+_BYTES = "application/octet-stream"
+
+
+async def answer_file(
+    server: ConfigServer, request: Request, lookup: Lookup, path: str | None
+) -> Response:
+    """The file at *path*, or 304; raises ConfigNotFound where there is none.
+
+    *path* None is a path that is never served.
+    """
+    found = None if path is None else await server.file(lookup, path)
+    if found is None:
+        raise ConfigNotFound("no such file")
+    body, content_type = found.data, _BYTES
+    if not prefers_bytes(request):
+        text = _decoded(request, body)
+        if resolves_placeholders(request) and "${" in text:
+            text = await _filled(server, lookup, text)
+        body, content_type = text.encode("utf-8"), _TEXT
+    return _conditional(request, body, content_type, int(found.modified))
+
+
+def _decoded(request: Request, data: bytes) -> str:
+    """The file as text, by an Accept-Charset that names one charset we know."""
+    charset = request.headers.get("accept-charset", "utf-8").strip()
+    try:
+        return data.decode(charset, "replace")
+    except LookupError:
+        return data.decode("utf-8", "replace")
+
+
+async def _filled(server: ConfigServer, lookup: Lookup, text: str) -> str:
+    environment, _ = await server.environment(lookup)
+    properties = merge([source.properties for source in environment.sources])
+    return fill_from(text, properties)
+
+
+def _conditional(
+    request: Request, body: bytes, content_type: str, modified: int
+) -> Response:
+    """The answer, 304, or 412: If-None-Match counts before the dates (RFC 9110 §13)."""
+    etag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
+    about = (
+        ("Cache-Control", "no-store"),
+        ("ETag", etag),
+        ("Last-Modified", http_date(modified)),
+        ("Vary", "Accept, Accept-Charset"),
+        ("X-Content-Type-Options", "nosniff"),
+    )
+    asked = request.headers
+    limit = parse_http_date(asked.get("if-unmodified-since"))
+    if limit is not None and modified > limit:
+        raise VersionConflict("the file was modified since")
+    since = parse_http_date(asked.get("if-modified-since"))
+    if "if-none-match" in asked:
+        is_known = etag in asked["if-none-match"]
+    else:
+        is_known = since is not None and modified <= since
+    if is_known:
+        return Response(304, about)
+    return Response(200, (("Content-Type", content_type), *about), body)
