@@ -35,6 +35,7 @@ __all__ = [
     "LookupBackend",
     "PlainFile",
     "PlainFileBackend",
+    "RefreshingBackend",
     "StampedBackend",
     "find",
 ]
@@ -152,6 +153,15 @@ class HealthBackend(Protocol):
 
         Raises BackendError when the backend cannot answer anyone.
         """
+        ...
+
+
+@runtime_checkable
+class RefreshingBackend(Protocol):
+    """A backend that copies what lies elsewhere."""
+
+    async def refresh(self) -> None:
+        """Bring the copy up to date; raises BackendError when that fails."""
         ...
 
 

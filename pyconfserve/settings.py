@@ -171,6 +171,16 @@ class Settings:
         _boolean,
         flag="--insecure",
     )
+    monitor_secret: tuple[str, ...] = _setting(
+        "monitor.secret", (), "what webhooks to /monitor are signed with", _texts
+    )
+    unsigned_monitor: bool = _setting(
+        "monitor.unsigned",
+        False,
+        "take webhooks without a signature",
+        _boolean,
+        flag="--unsigned-monitor",
+    )
     log_format: str = _setting(
         "log-format",
         "text",

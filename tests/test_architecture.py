@@ -19,7 +19,7 @@ LEVELS = [
     ["", "http", "adapters"],  # packages that are names and nothing else
     ["errors"],
     ["http.messages", "http.dates", "environment.*"],
-    ["http.grammar", "backend", "walk"],
+    ["http.grammar", "http.table", "backend", "walk"],
     ["files"],
     ["http.http11", "readings", "listing", "folder"],
     ["bundles"],
@@ -28,7 +28,7 @@ LEVELS = [
     ["answers"],
     ["http.access"],
     ["http.asked", "http.health", "http.webhooks"],
-    ["http.plain_files"],
+    ["http.monitor", "http.plain_files"],
     ["http.routes"],
     ["adapters.starlette", "http.connection"],
     ["http.listener"],

@@ -34,6 +34,8 @@ def test_the_defaults():
         "read_only": False,
         "allow_hosts": (),
         "insecure": False,
+        "monitor_secret": (),
+        "unsigned_monitor": False,
         "log_format": "text",
     }
     assert expected == asdict(Settings())

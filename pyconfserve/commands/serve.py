@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..auto_configuration import build_backend
@@ -21,6 +21,9 @@ from ..server import ConfigServer
 from ..settings import Settings, flag_of, help_of, variable_of
 from ..settings_sources import collect, collect_variables, parse_setting
 from . import log
+
+if TYPE_CHECKING:
+    from ..http.monitor import Monitor
 
 __all__ = ["run"]
 
@@ -129,7 +132,11 @@ async def _serve(server: ConfigServer, settings: Settings) -> None:
         rights=ALL_RIGHTS if is_local else READ_ONLY_RIGHTS,
         shows_details=is_local,
     )
-    listener = Listener(Routes(server, base_path=settings.base_path, access=access))
+    monitor = _monitor(server, settings)
+    routes = Routes(
+        server, base_path=settings.base_path, access=access, monitor=monitor
+    )
+    listener = Listener(routes)
     stopped = _on_signals()
     try:
         host, port = await listener.start(settings.host, settings.port)
@@ -148,6 +155,16 @@ async def _serve(server: ConfigServer, settings: Settings) -> None:
     await listener.close()
     await server.close()
     _logger.info("stopped")
+
+
+def _monitor(server: ConfigServer, settings: Settings) -> Monitor | None:
+    if not (settings.monitor_secret or settings.unsigned_monitor):
+        return None
+    from ..http.monitor import Monitor
+
+    return Monitor(
+        server, settings.monitor_secret, takes_unsigned=settings.unsigned_monitor
+    )
 
 
 def _on_signals() -> asyncio.Event:

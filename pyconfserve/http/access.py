@@ -17,6 +17,7 @@ from .messages import Request
 __all__ = [
     "ALL_RIGHTS",
     "LIST",
+    "MONITOR",
     "READ",
     "READ_ONLY_RIGHTS",
     "WRITE",
@@ -24,9 +25,9 @@ __all__ = [
     "is_loopback",
 ]
 
-READ, WRITE, LIST = "read", "write", "list"
-ALL_RIGHTS = frozenset({READ, WRITE, LIST})
-READ_ONLY_RIGHTS = frozenset({READ})
+READ, WRITE, LIST, MONITOR = "read", "write", "list", "monitor"
+ALL_RIGHTS = frozenset({READ, WRITE, LIST, MONITOR})
+READ_ONLY_RIGHTS = frozenset({READ, MONITOR})  # a webhook brings its own signature
 
 _LOOPBACK = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|\[::1\]|::1")
 _ORIGIN = re.compile(r"https?://(?P<host>[^/]+)")

@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from types import EllipsisType
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from ..answers import Answer, Answers, Key, answer_key
 from ..environment import names
@@ -26,7 +25,7 @@ from ..errors import (
 )
 from ..server import ConfigServer
 from . import health
-from .access import LIST, READ, WRITE, Access
+from .access import LIST, MONITOR, READ, WRITE, Access
 from .asked import (
     accept_of,
     json_body,
@@ -36,8 +35,12 @@ from .asked import (
     target_of,
 )
 from .messages import Request, Response, reason
+from .table import Route, fits, methods
 
-__all__ = ["Route", "Routes", "error_response"]
+if TYPE_CHECKING:
+    from .monitor import Monitor  # few servers have one
+
+__all__ = ["Routes", "error_response"]
 
 _logger = logging.getLogger("pyconfserve.routes")
 _MOST_REMEMBERED = 16_384  # targets with their Accept: ten thousand applications
@@ -47,34 +50,26 @@ _SUFFIX = re.compile(r"\b\.(?:yml|yaml|json|properties)\b")
 _PRIVATE = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 
 
-Part = str | re.Pattern[str] | None | EllipsisType
-
-
-class Route(NamedTuple):
-    """One row of the table.
-
-    In `pattern` a text is a segment, None any one, an expression one that matches, and
-    `...` at its end one or more of any.
-    """
-
-    method: str
-    pattern: tuple[Part, ...]
-    right: str
-    handler: Callable[[Routes, Request, tuple[str, ...]], Awaitable[Response]]
-
-
 class Routes:
     """The routes of one server below *base_path*, behind one *access* check.
+
+    Without *monitor* there is no /monitor.
 
     `handle` never raises. `ready` is its short cut for answers that are valid already:
     it never waits, so that an edge can answer without a task.
     """
 
     def __init__(
-        self, server: ConfigServer, *, base_path: str = "", access: Access | None = None
+        self,
+        server: ConfigServer,
+        *,
+        base_path: str = "",
+        access: Access | None = None,
+        monitor: Monitor | None = None,
     ) -> None:
         self._server = server
         self._access = access or Access()
+        self._monitor = monitor
         self._answers = Answers(server)
         self._base = tuple(part for part in base_path.split("/") if part)
         self._keys: dict[tuple[str, str, str], Key] = {}
@@ -113,8 +108,8 @@ class Routes:
         if request.path == "*":
             return Response(204, (("Allow", "GET, HEAD, POST, OPTIONS"),))
         segments = self._segments(request.path)
-        fitting = [route for route in _ROUTES if _fits(route, segments)]
-        allowed = _methods(fitting)
+        fitting = [route for route in _ROUTES if fits(route, segments)]
+        allowed = methods(fitting)
         if not fitting:
             raise ConfigNotFound("no such route")
         if request.method == "OPTIONS":
@@ -204,6 +199,11 @@ class Routes:
     async def _list(self, request: Request, segments: tuple[str, ...]) -> Response:
         return _json_response(await self._server.list())
 
+    async def _deliver(self, request: Request, segments: tuple[str, ...]) -> Response:
+        if self._monitor is None:
+            raise ConfigNotFound("no such route")
+        return _json_response(await self._monitor.deliver(request))
+
     async def _health(self, request: Request, segments: tuple[str, ...]) -> Response:
         status, report = await health.report(
             self._server, with_details=self._access.shows_details
@@ -214,6 +214,7 @@ class Routes:
 _ROUTES = (
     Route("GET", ("_list",), LIST, Routes._list),
     Route("GET", ("health",), "", Routes._health),
+    Route("POST", ("monitor",), MONITOR, Routes._deliver),
     Route("GET", (_FILE,), READ, Routes._file),
     Route("GET", (None, _FILE), READ, Routes._file),
     Route("GET", (None, None), READ, Routes._environment),
@@ -222,28 +223,6 @@ _ROUTES = (
     Route("POST", (None, None), WRITE, Routes._save),
     Route("POST", (None, None, None), WRITE, Routes._save),
 )
-
-
-def _fits(route: Route, segments: tuple[str, ...]) -> bool:
-    pattern = route.pattern
-    if pattern[-1] is ...:
-        pattern = (*pattern[:-1], *[None] * max(1, len(segments) - len(pattern) + 1))
-    return len(pattern) == len(segments) and all(
-        _matches(part, segment) for part, segment in zip(pattern, segments, strict=True)
-    )
-
-
-def _matches(part: Part, segment: str) -> bool:
-    if isinstance(part, re.Pattern):
-        return part.fullmatch(segment) is not None
-    return part in (None, segment)
-
-
-def _methods(routes: list[Route]) -> tuple[str, ...]:
-    found = {route.method: None for route in routes}
-    if "GET" in found:
-        found["HEAD"] = None
-    return (*sorted(found), "OPTIONS")
 
 
 def _conditional(request: Request, answer: Answer) -> Response:

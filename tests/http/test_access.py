@@ -6,6 +6,7 @@ from pyconfserve.errors import Forbidden, WrongHost
 from pyconfserve.http.access import (
     ALL_RIGHTS,
     LIST,
+    MONITOR,
     READ,
     READ_ONLY_RIGHTS,
     WRITE,
@@ -35,8 +36,8 @@ def refusal(check, *arguments):
 
 
 def test_rights_are_what_a_request_does():
-    """Who has all rights reads, writes and lists; who is read-only reads."""
-    assert ({READ, WRITE, LIST}, {READ}) == (ALL_RIGHTS, READ_ONLY_RIGHTS)
+    """Who has all rights reads, writes and lists; a webhook brings its signature."""
+    assert ({READ, WRITE, LIST, MONITOR}, {READ, MONITOR}) == (ALL_RIGHTS, READ_ONLY_RIGHTS)
 
 
 # hosts
