@@ -133,7 +133,9 @@ def _renderer(name: str) -> tuple[str, Callable[[Environment], str]]:
 
 
 def _answer(body: bytes, content_type: str, seen: Hashable, stamp: Hashable) -> Answer:
-    etag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
+    kind = content_type.encode("ascii")  # the same bytes as another type are another
+    digest = hashlib.blake2b(body, digest_size=16, key=kind).hexdigest()
+    etag = f'"{digest}"'
     about = (
         ("Cache-Control", "no-store"),  # values may be secrets
         ("ETag", etag),

@@ -13,13 +13,14 @@ from importlib.util import find_spec
 from typing import Any
 
 from .backend import ConfigBackend, InMemoryConfigBackend
+from .environment.cipher import Cipher
 from .errors import SettingsError
 from .filesystem import FilesystemConfigBackend
 from .server import ConfigServer
 from .settings import PREFIX, Settings
 from .settings_sources import read_settings
 
-__all__ = ["BACKENDS", "build_backend", "configure", "mount"]
+__all__ = ["BACKENDS", "build_backend", "build_server", "configure", "mount"]
 
 _OWN_CLASS = re.compile(r"\w+(?:\.\w+)*:\w+")
 _logger = logging.getLogger("pyconfserve.auto_configuration")
@@ -50,7 +51,41 @@ def configure(settings: Any) -> ConfigServer | None:
     known = read_settings(settings)
     if not known.enabled:
         return None
-    return ConfigServer(build_backend(known), read_only=known.read_only)
+    return build_server(known)
+
+
+def build_server(settings: Settings) -> ConfigServer:
+    """The server that *settings* describe, whether enabled or not."""
+    return ConfigServer(
+        build_backend(settings),
+        read_only=settings.read_only,
+        cipher=_cipher(settings),
+        decrypts=settings.encrypt_enabled,
+    )
+
+
+def _cipher(settings: Settings) -> Cipher | None:
+    if not (settings.encrypt_key or settings.encrypt_key_store):
+        return None
+    from .adapters.cryptography import make_cipher
+
+    store = settings.encrypt_key_store
+    return make_cipher(
+        settings.encrypt_key,
+        settings.encrypt_salt,
+        key_store=_read_key_store(store) if store else None,
+        password=settings.encrypt_key_store_password,
+        alias=settings.encrypt_key_store_alias,
+    )
+
+
+def _read_key_store(path: str) -> bytes:
+    try:
+        with open(path.removeprefix("file:"), "rb") as file:
+            return file.read()
+    except OSError as error:
+        key = f"{PREFIX}encrypt.key-store.location"
+        raise SettingsError(f"cannot be read: {error.strerror}", key) from error
 
 
 def mount(app: Any, settings: Any) -> ConfigServer | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +19,7 @@ from .backend import (
     find,
 )
 from .environment import names, rendering
+from .environment.cipher import Cipher, decrypt_sources
 from .environment.overlay import (
     DEFAULT_LABEL,
     DEFAULT_PROFILE,
@@ -25,6 +27,7 @@ from .environment.overlay import (
     Dialect,
     Environment,
     Lookup,
+    PropertySource,
     make_lookup,
 )
 from .errors import (
@@ -49,6 +52,7 @@ class ConfigServer:
     The answer to (application, profile, label) is an overlay of them. *dialect* is OWN
     or SPRING; *accept_empty* says whether nothing found is an answer without sources
     (None: as the dialect does); *read_only* refuses every save, and SPRING implies it.
+    *cipher* opens `{cipher}` values in answers; without *decrypts* they are handed on.
     """
 
     def __init__(
@@ -58,11 +62,15 @@ class ConfigServer:
         dialect: Dialect = OWN,
         accept_empty: bool | None = None,
         read_only: bool = False,
+        cipher: Cipher | None = None,
+        decrypts: bool = True,
     ) -> None:
         self.backend = backend
         self.dialect = dialect
         self.accept_empty = accept_empty
         self.is_read_only = read_only or dialect.is_read_only
+        self.cipher = cipher
+        self._decrypts = decrypts
         self.saves = 0  # what was begun before the last save may be older than it
         self._problems: dict[Lookup, str] = {}
 
@@ -170,6 +178,8 @@ class ConfigServer:
             self._note_problem(lookup, error)
             raise
         self._problems.pop(lookup, None)
+        if self._decrypts:
+            found = found._replace(sources=await self._decrypted(found.sources))
         dialect = self.dialect
         shown = dialect.shows_default_label and lookup.label is None
         profiles = (
@@ -184,6 +194,14 @@ class ConfigServer:
             sources=found.sources,
         )
         return environment, found
+
+    async def _decrypted(
+        self, sources: tuple[PropertySource, ...]
+    ) -> tuple[PropertySource, ...]:
+        """*sources* with their `{cipher}` values opened, off the loop: RSA takes ms."""
+        if self.cipher is None:
+            return decrypt_sources(sources, None)
+        return await asyncio.to_thread(decrypt_sources, sources, self.cipher)
 
     async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
         """The plain file at *path* for *lookup*, None where there is none."""

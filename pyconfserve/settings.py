@@ -171,6 +171,24 @@ class Settings:
         _boolean,
         flag="--insecure",
     )
+    encrypt_key: str = _setting(
+        "encrypt.key", "", "the password of {cipher} values, or an RSA key in PEM"
+    )
+    encrypt_salt: str = _setting(
+        "encrypt.salt", "deadbeef", "the salt of that password, in hex digits"
+    )
+    encrypt_key_store: str | None = _setting(
+        "encrypt.key-store.location", None, "a PKCS#12 file with an RSA key instead"
+    )
+    encrypt_key_store_password: str = _setting(
+        "encrypt.key-store.password", "", "what opens it"
+    )
+    encrypt_key_store_alias: str = _setting(
+        "encrypt.key-store.alias", "", "the key in it"
+    )
+    encrypt_enabled: bool = _setting(
+        "encrypt.enabled", True, "open {cipher} values, else hand them on", _boolean
+    )
     monitor_secret: tuple[str, ...] = _setting(
         "monitor.secret", (), "what webhooks to /monitor are signed with", _texts
     )

@@ -27,7 +27,7 @@ LEVELS = [
     ["server"],
     ["answers"],
     ["http.access"],
-    ["http.asked", "http.health", "http.webhooks"],
+    ["http.asked", "http.encryption", "http.health", "http.webhooks"],
     ["http.monitor", "http.plain_files"],
     ["http.routes"],
     ["adapters.starlette", "http.connection"],

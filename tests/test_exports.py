@@ -51,6 +51,7 @@ SIGNATURES = [
     ("mount", ["app", "settings"]),
 ]
 OPTIONAL = {
+    "pyconfserve.adapters.cryptography": "cryptography",
     "pyconfserve.adapters.starlette": "starlette",
     "pyconfserve.environment.formats.yaml": "yaml",
 }

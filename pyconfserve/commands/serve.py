@@ -12,7 +12,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from ..auto_configuration import build_backend
+from ..auto_configuration import build_server
 from ..errors import SettingsError
 from ..http.access import ALL_RIGHTS, READ_ONLY_RIGHTS, Access, is_loopback
 from ..http.listener import Listener, new_event_loop
@@ -39,7 +39,7 @@ def run(arguments: Sequence[str]) -> int:
     for location in settings.locations if settings.backend_type == "filesystem" else ():
         if not os.path.isdir(location):
             raise SettingsError(f"{location} is not a folder")
-    server = ConfigServer(build_backend(settings), read_only=settings.read_only)
+    server = build_server(settings)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(_serve(server, settings))
     return 0
@@ -134,7 +134,11 @@ async def _serve(server: ConfigServer, settings: Settings) -> None:
     )
     monitor = _monitor(server, settings)
     routes = Routes(
-        server, base_path=settings.base_path, access=access, monitor=monitor
+        server,
+        base_path=settings.base_path,
+        access=access,
+        monitor=monitor,
+        has_encryption=True,
     )
     listener = Listener(routes)
     stopped = _on_signals()

@@ -74,7 +74,10 @@ def _property(key: str, entry: Entry) -> str:
 
 
 def _property_with_origin(key: str, entry: Entry) -> str:
-    origin = f'"{entry.line}:{entry.column}"' if entry.line else "null"
+    """As Spring: what was not written in a file stands as it is, without an origin."""
+    if not entry.line:
+        return _property(key, entry)
+    origin = f'"{entry.line}:{entry.column}"'
     return f'{quote(key)}:{{"value":{value_json(entry.value)},"origin":{origin}}}'
 
 

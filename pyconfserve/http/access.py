@@ -16,6 +16,8 @@ from .messages import Request
 
 __all__ = [
     "ALL_RIGHTS",
+    "DECRYPT",
+    "ENCRYPT",
     "LIST",
     "MONITOR",
     "READ",
@@ -26,7 +28,8 @@ __all__ = [
 ]
 
 READ, WRITE, LIST, MONITOR = "read", "write", "list", "monitor"
-ALL_RIGHTS = frozenset({READ, WRITE, LIST, MONITOR})
+ENCRYPT, DECRYPT = "encrypt", "decrypt"
+ALL_RIGHTS = frozenset({READ, WRITE, LIST, MONITOR, ENCRYPT, DECRYPT})
 READ_ONLY_RIGHTS = frozenset({READ, MONITOR})  # a webhook brings its own signature
 
 _LOOPBACK = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|\[::1\]|::1")

@@ -53,7 +53,8 @@ _PRIVATE = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")
 class Routes:
     """The routes of one server below *base_path*, behind one *access* check.
 
-    Without *monitor* there is no /monitor.
+    /monitor is there with a *monitor*, /encrypt, /decrypt and /key with
+    *has_encryption*.
 
     `handle` never raises. `ready` is its short cut for answers that are valid already:
     it never waits, so that an edge can answer without a task.
@@ -66,10 +67,16 @@ class Routes:
         base_path: str = "",
         access: Access | None = None,
         monitor: Monitor | None = None,
+        has_encryption: bool = False,
     ) -> None:
         self._server = server
         self._access = access or Access()
         self._monitor = monitor
+        self._table: tuple[Route, ...] = _ROUTES
+        if has_encryption:
+            from .encryption import encryption_routes
+
+            self._table = (*encryption_routes(server), *_ROUTES)
         self._answers = Answers(server)
         self._base = tuple(part for part in base_path.split("/") if part)
         self._keys: dict[tuple[str, str, str], Key] = {}
@@ -108,7 +115,7 @@ class Routes:
         if request.path == "*":
             return Response(204, (("Allow", "GET, HEAD, POST, OPTIONS"),))
         segments = self._segments(request.path)
-        fitting = [route for route in _ROUTES if fits(route, segments)]
+        fitting = [route for route in self._table if fits(route, segments)]
         allowed = methods(fitting)
         if not fitting:
             raise ConfigNotFound("no such route")

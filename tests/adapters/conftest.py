@@ -2,7 +2,10 @@
 
 from importlib.util import find_spec
 
-LIBRARIES = {"test_starlette.py": "starlette"}
+LIBRARIES = {
+    "test_cryptography.py": "cryptography",
+    "test_starlette.py": "starlette",
+}
 
 collect_ignore = [
     name for name, library in LIBRARIES.items() if find_spec(library) is None

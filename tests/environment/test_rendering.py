@@ -82,7 +82,7 @@ def test_an_environment_as_v2_json():
         '"large":{"value":1.0E7,"origin":"3:8"},"minus":{"value":-0.0,"origin":"3:9"},'
         '"inf":{"value":"Infinity","origin":"4:1"},"-inf":{"value":"-Infinity","origin":"4:2"},'
         '"nan":{"value":"NaN","origin":"4:3"},'
-        '"k\\"é\\n":{"value":"","origin":null}}},{"name":"empty","source":{}}]}'
+        '"k\\"é\\n":""}},{"name":"empty","source":{}}]}'
     )
     assert expected.encode() == rendering.render(FULL, rendering.V2_JSON)
 

@@ -5,6 +5,8 @@ import pytest
 from pyconfserve.errors import Forbidden, WrongHost
 from pyconfserve.http.access import (
     ALL_RIGHTS,
+    DECRYPT,
+    ENCRYPT,
     LIST,
     MONITOR,
     READ,
@@ -36,8 +38,9 @@ def refusal(check, *arguments):
 
 
 def test_rights_are_what_a_request_does():
-    """Who has all rights reads, writes and lists; a webhook brings its signature."""
-    assert ({READ, WRITE, LIST, MONITOR}, {READ, MONITOR}) == (ALL_RIGHTS, READ_ONLY_RIGHTS)
+    """Who is read-only reads; a webhook brings its signature."""
+    everything = {READ, WRITE, LIST, MONITOR, ENCRYPT, DECRYPT}
+    assert (everything, {READ, MONITOR}) == (ALL_RIGHTS, READ_ONLY_RIGHTS)
 
 
 # hosts

@@ -1,0 +1,77 @@
+"""POST /encrypt and /decrypt, GET /encrypt/status and /key, as Spring has them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from ..environment.cipher import CannotDecrypt, Cipher, decrypt_text, encrypt_text
+from ..environment.rendering import JSON
+from ..errors import BodyTooLarge, ConfigNotFound, InvalidRequest
+from ..server import ConfigServer
+from .access import DECRYPT, ENCRYPT, READ
+from .grammar import LARGEST_BODY
+from .messages import Request, Response
+from .table import Route
+
+__all__ = ["encryption_routes"]
+
+_PRIVATE = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+_TEXT = "text/plain;charset=UTF-8"
+_Work = Callable[[str, str | None, Cipher], str]
+
+
+def encryption_routes(server: ConfigServer) -> tuple[Route, ...]:
+    """The rows for *server*; without a key each answers 404 and says so."""
+
+    async def encrypt(_: object, request: Request, names: tuple[str, ...]) -> Response:
+        return await _answer(request, encrypt_text, _cipher(server))
+
+    async def decrypt(_: object, request: Request, names: tuple[str, ...]) -> Response:
+        return await _answer(request, decrypt_text, _cipher(server))
+
+    async def status(_: object, request: Request, names: tuple[str, ...]) -> Response:
+        _cipher(server)
+        return _response('{"status":"OK"}', JSON)
+
+    async def key(_: object, request: Request, names: tuple[str, ...]) -> Response:
+        public_key = _cipher(server).public_key()
+        if public_key is None:
+            raise ConfigNotFound("NOT_FOUND: no public key is there")
+        return _response(public_key, _TEXT)
+
+    return (
+        Route("POST", ("encrypt",), ENCRYPT, encrypt),
+        Route("POST", ("encrypt", None, None), ENCRYPT, encrypt),
+        Route("POST", ("decrypt",), DECRYPT, decrypt),
+        Route("POST", ("decrypt", None, None), DECRYPT, decrypt),
+        Route("GET", ("encrypt", "status"), ENCRYPT, status),
+        Route("GET", ("key",), READ, key),
+        Route("GET", ("key", None, None), READ, key),
+    )
+
+
+def _cipher(server: ConfigServer) -> Cipher:
+    if server.cipher is None:
+        raise ConfigNotFound("NO_KEY: no key is set to encrypt with")
+    return server.cipher
+
+
+async def _answer(request: Request, work: _Work, cipher: Cipher) -> Response:
+    if len(request.body) > LARGEST_BODY:
+        raise BodyTooLarge(f"a body is at most {LARGEST_BODY} bytes")
+    content_type = request.headers.get("content-type")
+    try:
+        body = request.body.decode("utf-8")
+        text = await asyncio.to_thread(work, body, content_type, cipher)
+    except CannotDecrypt as error:
+        raise InvalidRequest("body", f"INVALID: {error}") from None
+    except UnicodeDecodeError:
+        raise InvalidRequest("body", "expected UTF-8") from None
+    return _response(text, _TEXT)
+
+
+def _response(text: str, content_type: str) -> Response:
+    return Response(
+        200, (("Content-Type", content_type), *_PRIVATE), text.encode("utf-8")
+    )
