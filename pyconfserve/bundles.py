@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
+from types import MappingProxyType
 
 from .backend import ConfigSource, Found, PlainFile
 from .environment import activation, formats, names, properties
@@ -47,8 +48,15 @@ _MOST_SAVES = 10  # attempts while others write the same files
 Blocks = Sequence[Sequence[Location]]
 
 
-def read_sources(lookup: Lookup, blocks: Blocks, default_label: str) -> Found:
+def read_sources(
+    lookup: Lookup,
+    blocks: Blocks,
+    default_label: str,
+    listed: Mapping[tuple[FileTree, str], Hashable] = MappingProxyType({}),
+) -> Found:
     """All that files hold for *lookup*, as it stood at one moment.
+
+    *listed* are folders, with their stamps, that *blocks* were found by.
 
     Raises DocumentError, with the file's path in its tree, for a file that does not
     parse; BackendError.
@@ -56,6 +64,7 @@ def read_sources(lookup: Lookup, blocks: Blocks, default_label: str) -> Found:
 
     def read(reading: Reading) -> list[PropertySource]:
         sources: list[PropertySource] = []
+        reading.note(listed)
         for locations in blocks:
             profiles = _extended(lookup, locations, reading)
             slots = plan(lookup.applications, profiles, locations, lookup.dialect)

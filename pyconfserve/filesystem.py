@@ -6,59 +6,76 @@ import asyncio
 import os
 import threading
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from .backend import ConfigSource, Found, PlainFile
 from .bundles import read_bundle, read_file, read_sources, save_bundle, stamp_of
 from .environment import names
-from .environment.overlay import DEFAULT_LABEL, Lookup
+from .environment.overlay import DEFAULT_LABEL, Lookup, make_lookup
 from .environment.properties import check_tree
-from .errors import BackendUnavailable
-from .files import BundleName, Location, WritableTree
+from .errors import BackendUnavailable, Conflict
+from .files import BundleName, WritableTree
 from .folder import REFRESH_INTERVAL, FolderTree, reported
 from .listing import list_bundles
+from .locations import Located, Place, find_locations, split_pattern
 
 __all__ = ["FilesystemConfigBackend"]
 
 
-Place = str | os.PathLike[str] | WritableTree
+Folder = str | os.PathLike[str] | WritableTree
 
 
 class FilesystemConfigBackend:
     """Bundles as files `<root>/<label>/<application>-<profile>.yaml`.
 
     *search_locations* are folders in tiers, highest precedence first, merged key by
-    key; without them *root* is the only one. Saves and listings go to the first.
-    Folders that are missing are made, as an empty place to save to; a tree of files
-    stands for itself. Reading is safe while files change; an edit on disk shows within
-    *refresh_interval* seconds. Raises BackendError for a folder that cannot be made.
+    key; without them *root* is the only one. Saves and listings go to the first. They
+    may hold `{application}`, `{profile}`, `{label}` and wildcards; a tree of files
+    stands for itself. Folders that are missing are made, as an empty place to save to,
+    unless *makes_folders* is off. *label* is the default label; without *label_folders*
+    no folder is a label's. *version* replaces the content's own.
+
+    Reading is safe while files change; an edit on disk shows within *refresh_interval*
+    seconds. Raises BackendError for a folder that cannot be made.
     """
 
     def __init__(
         self,
-        root: Place,
-        search_locations: Sequence[Place] | None = None,
+        root: Folder,
+        search_locations: Sequence[Folder] | None = None,
         *,
         label: str | None = None,
         refresh_interval: float = REFRESH_INTERVAL,
+        label_folders: bool = True,
+        makes_folders: bool = True,
+        version: str | None = None,
     ) -> None:
-        places = list(search_locations or [root])
-        self._trees = [_tree(place, refresh_interval) for place in places]
+        self._makes_folders = makes_folders
+        self._refresh_interval = refresh_interval
+        self._places = [self._place(folder) for folder in search_locations or [root]]
         self._label = label
+        self._label_folders = label_folders
+        self._version = version
         self.default_label = label or DEFAULT_LABEL
         self._saving = threading.Lock()
         self._saved: dict[str, BundleName] = {}
 
     async def sources(self, lookup: Lookup) -> Found:
         """All that the folders have for it; raises DocumentError, BackendError."""
+        return await asyncio.to_thread(self._sources, lookup)
+
+    def _sources(self, lookup: Lookup) -> Found:
+        blocks, listed = self._locate(lookup)
         label = self._label_for(lookup)
-        return await asyncio.to_thread(
-            read_sources, lookup, self._blocks(lookup), label
-        )
+        found = read_sources(lookup, blocks, label, listed)
+        return found._replace(version=self._version)
 
     async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
         """The plain file at *path*; raises DocumentError if too large, BackendError."""
-        return await asyncio.to_thread(read_file, lookup, self._blocks(lookup), path)
+        return await asyncio.to_thread(self._file, lookup, path)
+
+    def _file(self, lookup: Lookup, path: str) -> PlainFile | None:
+        return read_file(lookup, self._locate(lookup).blocks, path)
 
     def stamp(self, seen: Hashable) -> Hashable:
         """The stamps of the files that an answer was made from."""
@@ -72,8 +89,12 @@ class FilesystemConfigBackend:
         Raises InvalidRequest, DocumentError, BackendError.
         """
         name = _name(application, profile, label)
-        locations = [_with_label_folder(tree, name.label) for tree in self._trees]
-        return await asyncio.to_thread(read_bundle, name, locations)
+        return await asyncio.to_thread(self._fetch, name)
+
+    def _fetch(self, name: BundleName) -> ConfigSource | None:
+        lookup = make_lookup(name.application, name.profile, name.label)
+        locations = self._locate(lookup).blocks[0]
+        return read_bundle(name, locations)
 
     async def save(self, source: ConfigSource) -> None:
         """Write the bundle to the first location, durably.
@@ -82,7 +103,7 @@ class FilesystemConfigBackend:
         """
         name = _name(source.application, source.profile, source.label)
         check_tree(source.properties)
-        tree = self._trees[0]
+        tree = self._writable()
         folders = [f"{name.label}/"]
         if name.label == self.default_label:
             folders.append("")
@@ -102,7 +123,8 @@ class FilesystemConfigBackend:
     def health(self) -> Mapping[str, Any]:
         """The folders; raises BackendUnavailable when none of them is there."""
         present = {
-            tree.uri: tree.stamp(("",), fresh=True) != (None,) for tree in self._trees
+            tree.uri: tree.stamp(("",), fresh=True) != (None,)
+            for tree, _ in self._places
         }
         if not any(present.values()):
             raise BackendUnavailable("no location is there")
@@ -115,20 +137,29 @@ class FilesystemConfigBackend:
     def _label_for(self, lookup: Lookup) -> str:
         return self._label or lookup.dialect.default_label
 
-    def _blocks(self, lookup: Lookup) -> list[list[Location]]:
-        labels = tuple(reversed(lookup.labels)) or (self._label_for(lookup),)
-        if not lookup.dialect.label_folder_beside:
-            return [
-                [_with_label_folder(tree, label) for tree in self._trees]
-                for label in labels
-            ]
-        plain = [Location(tree, uri=tree.uri) for tree in self._trees]
-        labelled = [
-            Location(tree, (f"{label}/",), f"{tree.uri}{label}/")
-            for label in labels
-            for tree in self._trees
-        ]
-        return [plain + labelled]
+    def _locate(self, lookup: Lookup) -> Located:
+        return find_locations(
+            self._places,
+            lookup,
+            self._label_for(lookup),
+            label_folders=self._label_folders,
+        )
+
+    def _writable(self) -> WritableTree:
+        """The tree that saves go to; raises Conflict where its folder is a pattern."""
+        tree, pattern = self._places[0]
+        if pattern:
+            raise Conflict("the first search location is a pattern: nothing is saved")
+        return cast("WritableTree", tree)
+
+    def _place(self, folder: Folder) -> Place:
+        if not isinstance(folder, str | os.PathLike):
+            return Place(folder)
+        root, pattern = split_pattern(os.fspath(folder))
+        if self._makes_folders:
+            with reported(root):
+                os.makedirs(root, exist_ok=True)
+        return Place(FolderTree(root, self._refresh_interval), pattern)
 
     async def list(self) -> list[ConfigSource]:
         """The names of the bundles in the first location; properties are left empty.
@@ -136,22 +167,9 @@ class FilesystemConfigBackend:
         Raises BackendError.
         """
         bundles = await asyncio.to_thread(
-            list_bundles, self._trees[0], self.default_label, dict(self._saved)
+            list_bundles, self._places[0].tree, self.default_label, dict(self._saved)
         )
         return [ConfigSource(*name) for name in dict.fromkeys(bundles)]
-
-
-def _tree(place: Place, refresh_interval: float) -> WritableTree:
-    """A place as a tree; a folder that is missing is made."""
-    if not isinstance(place, str | os.PathLike):
-        return place
-    with reported(os.fspath(place)):
-        os.makedirs(place, exist_ok=True)
-    return FolderTree(place, refresh_interval)
-
-
-def _with_label_folder(tree: WritableTree, label: str) -> Location:
-    return Location(tree, (f"{label}/", ""))
 
 
 def _name(application: str, profile: str, label: str) -> BundleName:

@@ -65,6 +65,11 @@ class Reading:
         except DocumentError as error:
             raise error.at(path) from error
 
+    def note(self, listed: Mapping[tuple[FileTree, str], Hashable]) -> None:
+        """Count folders among what was seen, with the stamps they had before."""
+        for (tree, folder), stamp in listed.items():
+            self._stamps.setdefault(tree, {})[folder] = stamp
+
     def stamps_in(self, tree: FileTree) -> Mapping[str, Hashable]:
         """The paths of one tree that were looked at, with their stamps."""
         return self._stamps.get(tree, {})

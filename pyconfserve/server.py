@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from .backend import (
@@ -20,6 +21,7 @@ from .backend import (
 )
 from .environment import names, rendering
 from .environment.cipher import Cipher, decrypt_sources
+from .environment.formats.document import Entry
 from .environment.overlay import (
     DEFAULT_LABEL,
     DEFAULT_PROFILE,
@@ -52,7 +54,8 @@ class ConfigServer:
     The answer to (application, profile, label) is an overlay of them. *dialect* is OWN
     or SPRING; *accept_empty* says whether nothing found is an answer without sources
     (None: as the dialect does); *read_only* refuses every save, and SPRING implies it.
-    *cipher* opens `{cipher}` values in answers; without *decrypts* they are handed on.
+    *overrides* are flat properties above all others. *cipher* opens `{cipher}` values
+    in answers; without *decrypts* they are handed on.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class ConfigServer:
         read_only: bool = False,
         cipher: Cipher | None = None,
         decrypts: bool = True,
+        overrides: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.backend = backend
         self.dialect = dialect
@@ -71,6 +75,7 @@ class ConfigServer:
         self.is_read_only = read_only or dialect.is_read_only
         self.cipher = cipher
         self._decrypts = decrypts
+        self._overrides = _overriding(overrides)
         self.saves = 0  # what was begun before the last save may be older than it
         self._problems: dict[Lookup, str] = {}
 
@@ -180,6 +185,7 @@ class ConfigServer:
         self._problems.pop(lookup, None)
         if self._decrypts:
             found = found._replace(sources=await self._decrypted(found.sources))
+        found = found._replace(sources=(*self._overrides, *found.sources))
         dialect = self.dialect
         shown = dialect.shows_default_label and lookup.label is None
         profiles = (
@@ -231,6 +237,14 @@ class ConfigServer:
         self._problems[lookup] = str(error)
         if len(self._problems) > _MOST_PROBLEMS:
             del self._problems[next(iter(self._problems))]
+
+
+def _overriding(properties: Mapping[str, str]) -> tuple[PropertySource, ...]:
+    """The source of overrides, where there are any."""
+    if not properties:
+        return ()
+    entries = {key: Entry(value) for key, value in properties.items()}
+    return (PropertySource("overrides", entries, "Config server overrides"),)
 
 
 def _names(source: ConfigSource) -> tuple[str, str, str]:

@@ -21,7 +21,7 @@ LEVELS = [
     ["http.messages", "http.dates", "environment.*"],
     ["http.grammar", "http.table", "backend", "walk"],
     ["files"],
-    ["http.http11", "readings", "listing", "folder"],
+    ["http.http11", "readings", "listing", "folder", "locations", "composite"],
     ["bundles"],
     ["filesystem", "adapters.cryptography"],
     ["server"],

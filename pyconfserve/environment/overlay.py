@@ -177,6 +177,7 @@ class PropertySource(NamedTuple):
 
     name: str
     entries: Mapping[str, Entry]
+    origin: str = ""  # of entries that were not written in a file
 
     @property
     def properties(self) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from .values import number_text
 
 __all__ = ["JSON", "RENDERERS", "V2_JSON", "content_version", "render", "value_json"]
 
+_Writer = Callable[[str, Entry, str], str]
+
 JSON = "application/json"
 V2_JSON = "application/vnd.spring-cloud.config-server.v2+json"
 
@@ -49,7 +51,7 @@ def _v2_json(environment: Environment) -> str:
 RENDERERS: dict[str, Callable[[Environment], str]] = {JSON: _json, V2_JSON: _v2_json}
 
 
-def _document(environment: Environment, write: Callable[[str, Entry], str]) -> str:
+def _document(environment: Environment, write: _Writer) -> str:
     profiles = ",".join(quote(profile) for profile in environment.profiles)
     return (
         f'{{"name":{quote(environment.name)},"profiles":[{profiles}],"label":{_text(environment.label)},'
@@ -58,27 +60,28 @@ def _document(environment: Environment, write: Callable[[str, Entry], str]) -> s
     )
 
 
-def _sources(
-    sources: Iterable[PropertySource], write: Callable[[str, Entry], str]
-) -> str:
+def _sources(sources: Iterable[PropertySource], write: _Writer) -> str:
     return "[" + ",".join(_source(source, write) for source in sources) + "]"
 
 
-def _source(source: PropertySource, write: Callable[[str, Entry], str]) -> str:
-    properties = ",".join([write(key, entry) for key, entry in source.entries.items()])
+def _source(source: PropertySource, write: _Writer) -> str:
+    properties = ",".join(
+        [write(key, entry, source.origin) for key, entry in source.entries.items()]
+    )
     return f'{{"name":{quote(source.name)},"source":{{{properties}}}}}'
 
 
-def _property(key: str, entry: Entry) -> str:
+def _property(key: str, entry: Entry, origin: str) -> str:
     return f"{quote(key)}:{value_json(entry.value)}"
 
 
-def _property_with_origin(key: str, entry: Entry) -> str:
-    """As Spring: what was not written in a file stands as it is, without an origin."""
-    if not entry.line:
-        return _property(key, entry)
-    origin = f'"{entry.line}:{entry.column}"'
-    return f'{quote(key)}:{{"value":{value_json(entry.value)},"origin":{origin}}}'
+def _property_with_origin(key: str, entry: Entry, origin: str) -> str:
+    """As Spring: what has no place in a file and no other origin stands as it is."""
+    place = f"{entry.line}:{entry.column}" if entry.line else origin
+    if not place:
+        return _property(key, entry, origin)
+    value = value_json(entry.value)
+    return f'{quote(key)}:{{"value":{value},"origin":{quote(place)}}}'
 
 
 def _text(text: str | None) -> str:
