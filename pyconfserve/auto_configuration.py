@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .backend import ConfigBackend, InMemoryConfigBackend
 from .environment.cipher import Cipher
@@ -19,6 +19,9 @@ from .filesystem import FilesystemConfigBackend
 from .server import ConfigServer
 from .settings import PREFIX, Settings
 from .settings_sources import read_settings
+
+if TYPE_CHECKING:
+    from .spring_settings import SpringSettings
 
 __all__ = ["BACKENDS", "build_backend", "build_server", "configure", "mount"]
 
@@ -54,13 +57,27 @@ def configure(settings: Any) -> ConfigServer | None:
     return build_server(known)
 
 
-def build_server(settings: Settings) -> ConfigServer:
-    """The server that *settings* describe, whether enabled or not."""
+def build_server(
+    settings: Settings, spring: SpringSettings | None = None
+) -> ConfigServer:
+    """The server that *settings* describe, whether enabled or not.
+
+    With *spring*, those of a Java server, it speaks Spring's dialect. Raises
+    SettingsError.
+    """
+    options: dict[str, Any] = {}
+    if spring is None:
+        backend = build_backend(settings)
+    else:
+        from .spring_settings import spring_backend, spring_options
+
+        backend, options = spring_backend(spring, settings), spring_options(spring)
     return ConfigServer(
-        build_backend(settings),
+        backend,
         read_only=settings.read_only,
         cipher=_cipher(settings),
         decrypts=settings.encrypt_enabled,
+        **options,
     )
 
 

@@ -36,6 +36,7 @@ __all__ = [
     "PlainFile",
     "PlainFileBackend",
     "RefreshingBackend",
+    "RequestBackend",
     "StampedBackend",
     "find",
 ]
@@ -153,6 +154,15 @@ class HealthBackend(Protocol):
 
         Raises BackendError when the backend cannot answer anyone.
         """
+        ...
+
+
+@runtime_checkable
+class RequestBackend(Protocol):
+    """A backend that takes the credentials of a single request."""
+
+    def for_request(self, token: str | None, state: str | None) -> ConfigBackend:
+        """A form of itself for X-Config-Token and X-Config-State, used once."""
         ...
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from types import MappingProxyType
 
 from .backend import ConfigSource, Found, PlainFile
-from .environment import activation, formats, names, properties
-from .environment.formats.document import LARGEST_FILE, Document, Entry
+from .environment import activation, properties
+from .environment.formats.document import Document, Entry
 from .environment.overlay import (
     DEFAULT_PROFILE,
     OWN,
@@ -23,26 +22,22 @@ from .environment.overlay import (
     plan,
 )
 from .errors import (
-    Conflict,
     DocumentError,
-    InvalidRequest,
-    ValueTooLarge,
-    VersionConflict,
 )
-from .files import BundleName, FileTree, Location, WritableTree
+from .files import BundleName, FileTree, Location
 from .readings import Reading, Seen, read_settled
 
 __all__ = [
     "LARGEST_PLAIN_FILE",
+    "files_of",
     "read_bundle",
     "read_file",
     "read_sources",
-    "save_bundle",
     "stamp_of",
 ]
 
 LARGEST_PLAIN_FILE = 16 * 1024 * 1024  # bytes: it is held in memory to be answered
-_MOST_SAVES = 10  # attempts while others write the same files
+_MOST_IMPORTS = 16  # one inside another
 
 # One block a label, highest precedence first; each in the order of settings.
 Blocks = Sequence[Sequence[Location]]
@@ -95,47 +90,6 @@ def stamp_of(seen: Hashable) -> Hashable:
     return tuple([tree.stamp(paths) for tree, paths in trees])
 
 
-def save_bundle(
-    tree: WritableTree,
-    folders: Sequence[str],
-    name: BundleName,
-    tree_of_values: properties.Tree,
-) -> str:
-    """Write a bundle where a read of its label finds it; gives the file's path.
-
-    The file keeps its format. A new bundle is
-    `<first folder>/<application>-<profile>.yaml`, `.json` where PyYAML is missing.
-    Files of the same name in other formats, which the first found would hide, are
-    removed.
-
-    Raises Conflict for a file of several documents, SchemaViolation for a value its
-    format cannot hold, ValueTooLarge, InvalidRequest for names too long for a file: all
-    of them change nothing. Raises BackendError when the store fails.
-    """
-    for _ in range(_MOST_SAVES):
-        path, expected = _own_file(tree, folders, name)
-        if len(path.rpartition("/")[2].encode("utf-8")) > names.LONGEST_NAME:
-            raise InvalidRequest("profile", "too long for a file, with its application")
-        stem, _, suffix = path.rpartition(".")
-        data = formats.write(tree_of_values, suffix)
-        if len(data) > LARGEST_FILE:
-            raise ValueTooLarge(f"a bundle is at most {LARGEST_FILE} bytes as a file")
-        twins = [f"{stem}.{other}" for other in OWN.suffixes if other != suffix]
-        changes: dict[str, bytes | None] = {
-            twin: None for twin in twins if tree.stamp((twin,), fresh=True) != (None,)
-        }
-        try:
-            tree.change(
-                {path: data, **changes},
-                f"save {name.application}/{name.profile}",
-                expected,
-            )
-        except VersionConflict:
-            continue
-        return path
-    raise Conflict("the bundle is being written by others")
-
-
 def read_file(lookup: Lookup, blocks: Blocks, path: str) -> PlainFile | None:
     """The plain file at *path*, in the variant of a profile where there is one.
 
@@ -160,32 +114,12 @@ def read_file(lookup: Lookup, blocks: Blocks, path: str) -> PlainFile | None:
     return None
 
 
-def _own_file(
-    tree: FileTree, folders: Sequence[str], name: BundleName
-) -> tuple[str, Mapping[str, Hashable]]:
-    """The path a save goes to, and the stamps of what this was judged by."""
-    reading = Reading(OWN)
-    suffix = "yaml" if find_spec("yaml") else "json"
-    path = f"{folders[0]}{name.application}-{name.profile}.{suffix}"
-    try:
-        slot = Slot(name.application, name.profile, Location(tree, tuple(folders)))
-        found = next(_files(slot, reading), None)
-    except DocumentError as error:
-        # A broken file is replaced whole.
-        return error.location, reading.stamps_in(tree)
-    if found is not None:
-        path, documents = found
-        if len(documents) > 1:
-            raise Conflict(f"{path} holds several documents: edit the file")
-    return path, reading.stamps_in(tree)
-
-
 def _extended(
     lookup: Lookup, locations: Sequence[Location], reading: Reading
 ) -> tuple[str, ...]:
     """The profiles asked for and those that the profile-less files add."""
     base = plan(lookup.applications, (), locations, lookup.dialect)
-    files = [file for slot in base for file in _files(slot, reading)]
+    files = [file for slot in base for file in files_of(slot, reading)]
     try:
         documents = [document for _, found in files for document in found]
         return activation.extend_profiles(lookup.profiles, documents)
@@ -226,19 +160,10 @@ def _merged(
 def _slot_sources(
     slot: Slot[Location], profiles: Sequence[str], reading: Reading
 ) -> Iterator[PropertySource]:
-    for path, documents in _files(slot, reading):
-        with _located(path):
-            active = [
-                (number, document)
-                for number, document in enumerate(documents)
-                if activation.is_active(document, profiles)
-            ]
+    for path, documents in files_of(slot, reading):
+        active = _active(path, documents, profiles)
         if reading.dialect.reads_every_format:
-            for number, document in reversed(active):
-                name = _file_name(
-                    slot.location, path, number if len(documents) > 1 else None
-                )
-                yield PropertySource(name, document.entries)
+            yield from _file_sources(slot.location, path, profiles, reading)
         elif active or not documents:
             layers: list[Mapping[str, Entry]] = [
                 document.entries for _, document in reversed(active)
@@ -246,7 +171,40 @@ def _slot_sources(
             yield PropertySource(slot.source_name, properties.merge(layers))
 
 
-def _files(
+def _file_sources(
+    location: Location,
+    path: str,
+    profiles: Sequence[str],
+    reading: Reading,
+    within: tuple[str, ...] = (),
+) -> Iterator[PropertySource]:
+    """A source for each active document, the last first; what it imports before it."""
+    documents = reading.documents(location.tree, path) or ()
+    folder = path.rpartition("/")[0]
+    for number, document in reversed(_active(path, documents, profiles)):
+        for imported in reversed(activation.imports(document)):
+            target = f"{folder}/{imported}" if folder else imported
+            is_readable = imported.rpartition(".")[2] in reading.dialect.suffixes
+            if is_readable and target not in within and len(within) < _MOST_IMPORTS:
+                chain = (*within, path, target)
+                yield from _file_sources(location, target, profiles, reading, chain)
+        name = _file_name(location, path, number if len(documents) > 1 else None)
+        yield PropertySource(name, document.entries)
+
+
+def _active(
+    path: str, documents: Sequence[Document], profiles: Sequence[str]
+) -> list[tuple[int, Document]]:
+    """The active documents of a file with their numbers."""
+    with _located(path):
+        return [
+            (number, document)
+            for number, document in enumerate(documents)
+            if activation.is_active(document, profiles)
+        ]
+
+
+def files_of(
     slot: Slot[Location], reading: Reading
 ) -> Iterator[tuple[str, tuple[Document, ...]]]:
     """The files of a slot: the first found, or all, as the dialect says."""

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, cast
 
 from .backend import ConfigSource, Found, PlainFile
-from .bundles import read_bundle, read_file, read_sources, save_bundle, stamp_of
+from .bundles import read_bundle, read_file, read_sources, stamp_of
 from .environment import names
 from .environment.overlay import DEFAULT_LABEL, Lookup, make_lookup
 from .environment.properties import check_tree
@@ -18,6 +18,7 @@ from .files import BundleName, WritableTree
 from .folder import REFRESH_INTERVAL, FolderTree, reported
 from .listing import list_bundles
 from .locations import Located, Place, find_locations, split_pattern
+from .saving import save_bundle
 
 __all__ = ["FilesystemConfigBackend"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from copy import copy
 from types import MappingProxyType
 from typing import Any
 
@@ -17,6 +18,7 @@ from .backend import (
     LabelledBackend,
     PlainFile,
     PlainFileBackend,
+    RequestBackend,
     find,
 )
 from .environment import names, rendering
@@ -159,6 +161,14 @@ class ConfigServer:
         """
         rule = self.dialect.accepts_empty if default is None else default
         return rule if self.accept_empty is None else self.accept_empty
+
+    def for_request(self, token: str | None, state: str | None) -> ConfigServer:
+        """This server, or one for a request with credentials that its backend takes."""
+        if not (token or state) or not isinstance(self.backend, RequestBackend):
+            return self
+        server = copy(self)
+        server.backend = self.backend.for_request(token, state)
+        return server
 
     @property
     def default_label(self) -> str:

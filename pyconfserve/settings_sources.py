@@ -14,7 +14,13 @@ from .environment.nesting import nest
 from .errors import ConfigError, SettingsError
 from .settings import PREFIX, Settings, variable_of
 
-__all__ = ["collect", "collect_variables", "parse_setting", "read_settings"]
+__all__ = [
+    "collect",
+    "collect_variables",
+    "parse_setting",
+    "read_file",
+    "read_settings",
+]
 
 _FIELDS: tuple[Field[Any], ...] = fields(Settings)
 
@@ -51,12 +57,11 @@ def read_settings(source: Any, environ: Mapping[str, str] | None = None) -> Sett
     return Settings(**collect(source, os.environ if environ is None else environ))
 
 
-def collect(source: Any, environ: Mapping[str, str]) -> dict[str, Any]:
+def collect(source: Any, environ: Mapping[str, str], where: str = "") -> dict[str, Any]:
     """The parsed settings that *source* has, by field name; raises SettingsError."""
-    where = ""
     if isinstance(source, str | os.PathLike):
         where = os.fspath(source)
-        source = _read_file(where)
+        source = read_file(where)
     found = (
         _of_mapping(source, where)
         if isinstance(source, Mapping)
@@ -80,7 +85,11 @@ def collect_variables(environ: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _read_file(path: str) -> dict[str, Any]:
+def read_file(path: str) -> dict[str, Any]:
+    """The flat settings of a file, its conditional documents left out.
+
+    Raises SettingsError.
+    """
     suffix = os.path.splitext(path)[1].removeprefix(".")
     if suffix not in formats.FORMATS:
         known = ", ".join(f".{name}" for name in formats.FORMATS)

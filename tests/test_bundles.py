@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from pyconfserve.backend import ConfigSource
-from pyconfserve.bundles import read_bundle, read_sources, save_bundle, stamp_of
+from pyconfserve.bundles import read_bundle, read_sources, stamp_of
 from pyconfserve.environment.overlay import OWN, SPRING, make_lookup
 from pyconfserve.errors import (
     Conflict,
@@ -15,6 +15,7 @@ from pyconfserve.errors import (
     VersionConflict,
 )
 from pyconfserve.files import BundleName, DictTree, Location
+from pyconfserve.saving import save_bundle
 
 ORDERS = BundleName("orders", "default", "main")
 PROD = BundleName("orders", "prod", "main")

@@ -14,8 +14,8 @@ try:
     from starlette.responses import Response as StarletteResponse
     from starlette.routing import Route
 except ModuleNotFoundError as error:
-    what = "this adapter", "pyconfserve[starlette]"
-    raise MissingDependency.instead_of(error, "starlette", *what) from error
+    what = "starlette", "this adapter", "pyconfserve[starlette]"
+    raise MissingDependency.instead_of(error, *what) from error
 
 from ..http.access import Access
 from ..http.grammar import LARGEST_BODY
@@ -27,16 +27,20 @@ __all__ = ["make_starlette_config_server_routes"]
 
 
 def make_starlette_config_server_routes(
-    server: ConfigServer, base_path: str = "", *, allow_hosts: Collection[str] = ()
+    server: ConfigServer,
+    base_path: str = "",
+    *,
+    all_routes: bool = False,
+    allow_hosts: Collection[str] = (),
 ) -> list[Route]:
-    """All routes of *server* below *base_path*, with the answers of our own listener.
+    """The routes of *server* below *base_path*, with the answers of our own listener.
 
-    They take whatever is below it: mount them last, or below a path of their own.
-    Everyone may read, save and list: put your own authentication in front.
-    *allow_hosts* switches the Host rule on.
+    They take whatever is below it: mount them last, or below a path of their own. All
+    may do all there is: put your own authentication in front. *all_routes* adds
+    /encrypt, /decrypt, /key and /actuator; *allow_hosts* switches the Host rule on.
     """
     access = Access(allow_hosts=allow_hosts or None)
-    routes = Routes(server, base_path=base_path, access=access)
+    routes = Routes(server, base_path=base_path, access=access, all_routes=all_routes)
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         path, query = _local_path(scope), scope["query_string"].decode("latin-1")
@@ -52,8 +56,7 @@ def make_starlette_config_server_routes(
 
     prefix = f"/{base_path.strip('/')}".rstrip("/")
     route = Route(f"{prefix}/{{path:path}}", answer)
-    # Starlette takes a function for one from Request to Response, which this is not;
-    # and its pattern leaves newlines and the bare prefix to others.
+    # Not a function from Request to Response, nor a pattern that stops at newlines.
     route.app = answer
     route.methods = None
     route.path_regex = re.compile(rf"{re.escape(prefix)}(?:/(?P<path>(?s:.*)))?\Z")
@@ -73,7 +76,5 @@ async def _body(scope: Any, receive: Any) -> bytes:
     """The body of a request; of one above the limit as much as shows that it is."""
     body = b""
     async for part in StarletteRequest(scope, receive).stream():
-        body += part
-        if len(body) > LARGEST_BODY:
-            break
+        body += part if len(body) <= LARGEST_BODY else b""
     return body

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,17 @@ from ..http.listener import Listener, new_event_loop
 from ..http.routes import Routes
 from ..server import ConfigServer
 from ..settings import Settings, flag_of, help_of, variable_of
-from ..settings_sources import collect, collect_variables, parse_setting
+from ..settings_sources import (
+    collect,
+    collect_variables,
+    parse_setting,
+    read_file,
+)
 from . import log
 
 if TYPE_CHECKING:
     from ..http.monitor import Monitor
+    from ..spring_settings import SpringSettings
 
 __all__ = ["run"]
 
@@ -33,16 +39,39 @@ _REPEATED = {"--search-location", "--allow-host"}
 
 def run(arguments: Sequence[str]) -> int:
     """Serve until SIGTERM or SIGINT; raises SettingsError for how it was called."""
-    settings = _settings(_parser().parse_args(arguments), os.environ)
+    flags = _parser().parse_args(arguments)
+    file = read_file(flags.settings) if flags.settings else {}
+    spring = _spring(file, flags)
+    settings = _settings(flags, file, spring)
     log.set_up(settings.log_format)
     _check_exposure(settings)
     for location in settings.locations if settings.backend_type == "filesystem" else ():
         if not os.path.isdir(location):
             raise SettingsError(f"{location} is not a folder")
-    server = build_server(settings)
+    server = build_server(settings, spring)
+    what = ", ".join(settings.locations) or flags.settings
+    if settings.backend_type != "filesystem":
+        what = settings.backend_type
+    if spring is not None and "host" not in spring.fields and not flags.host:
+        _logger.warning(
+            "server.address is not set: Java would listen on every address, this "
+            "listens on %s; for more add --host 0.0.0.0 --insecure --allow-host NAME",
+            settings.host,
+        )
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_serve(server, settings))
+        runner.run(_serve(server, settings, what, spring and spring.outer_path))
     return 0
+
+
+def _spring(
+    file: Mapping[str, Any], flags: argparse.Namespace
+) -> SpringSettings | None:
+    """The settings of a Java server, where the file has any or the flag asks."""
+    if not flags.spring and not any(key.startswith("spring") for key in file):
+        return None
+    from ..spring_settings import read_spring
+
+    return read_spring(file, os.environ, is_asked=flags.spring)
 
 
 class _Help(argparse.HelpFormatter):
@@ -63,6 +92,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("root", nargs="?", metavar="ROOT", help="the folder to serve")
     parser.add_argument(
         "--settings", metavar="FILE", help="a YAML or .properties file of settings"
+    )
+    parser.add_argument(
+        "--spring",
+        action="store_true",
+        help="speak Spring Cloud Config's dialect, read-only",
     )
     parser.add_argument(
         "--version", action="version", version=f"pyconfserve {__version__}"
@@ -86,17 +120,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _settings(flags: argparse.Namespace, environ: Any) -> Settings:
+def _settings(
+    flags: argparse.Namespace, file: Mapping[str, Any], spring: SpringSettings | None
+) -> Settings:
     """What flags, the environment and the file say, in this order of precedence."""
+    by_name = {setting.name: setting for setting in fields(Settings)}
     given = {
-        setting.name: parse_setting(setting, getattr(flags, setting.name), name)
-        for setting in fields(Settings)
-        for name in [flag_of(setting) or setting.name]
-        if getattr(flags, setting.name, None) is not None
+        name: parse_setting(setting, getattr(flags, name), flag_of(setting) or name)
+        for name, setting in by_name.items()
+        if getattr(flags, name, None) is not None
     }
-    file = collect(flags.settings, environ) if flags.settings else {}
+    java = {
+        name: parse_setting(by_name[name], value, flags.settings or "")
+        for name, value in (spring.fields if spring else {}).items()
+    }
+    own = collect(file, os.environ, flags.settings or "")
     found: dict[str, Any] = {}
-    for layer in (file, collect_variables(environ), given):
+    for layer in (java, own, collect_variables(os.environ), given):
         if "root" in layer:  # it replaces the locations of the layers below
             found.pop("search_locations", None)
         found |= layer
@@ -105,7 +145,8 @@ def _settings(flags: argparse.Namespace, environ: Any) -> Settings:
         raise SettingsError(
             f"ROOT is a folder, and backend.type is {settings.backend_type}"
         )
-    if settings.backend_type == "filesystem" and not settings.locations:
+    is_folder = settings.backend_type == "filesystem" and spring is None
+    if is_folder and not settings.locations:
         raise SettingsError("say what to serve: python -m pyconfserve ROOT")
     return settings
 
@@ -125,7 +166,9 @@ def _check_exposure(settings: Settings) -> None:
         )
 
 
-async def _serve(server: ConfigServer, settings: Settings) -> None:
+async def _serve(
+    server: ConfigServer, settings: Settings, what: str, outer_path: str | None
+) -> None:
     is_local = is_loopback(settings.host)
     access = Access(
         allow_hosts=settings.allow_hosts,
@@ -138,7 +181,8 @@ async def _serve(server: ConfigServer, settings: Settings) -> None:
         base_path=settings.base_path,
         access=access,
         monitor=monitor,
-        has_encryption=True,
+        all_routes=True,
+        outer_path=outer_path,
     )
     listener = Listener(routes)
     stopped = _on_signals()
@@ -150,8 +194,6 @@ async def _serve(server: ConfigServer, settings: Settings) -> None:
             f"cannot listen on {settings.host}:{settings.port}: {reason}"
         ) from error
     shown = f"[{host}]" if ":" in host else host
-    is_folder = settings.backend_type == "filesystem"
-    what = ", ".join(settings.locations) if is_folder else settings.backend_type
     print(
         f"pyconfserve {__version__} serving {what} on http://{shown}:{port}", flush=True
     )

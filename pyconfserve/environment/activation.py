@@ -17,14 +17,16 @@ from .formats.document import Document, Entry
 from .overlay import DEFAULT_PROFILE
 from .values import text_of
 
-__all__ = ["extend_profiles", "is_active", "matches"]
+__all__ = ["extend_profiles", "imports", "is_active", "matches"]
 
 _ON_PROFILE = "spring.config.activate.on-profile"
 _ON_CLOUD = "spring.config.activate.on-cloud-platform"
 _INCLUDE = "spring.profiles.include"
 _GROUP = "spring.profiles.group."
+_IMPORT = "spring.config.import"
 _LEGACY = "spring.profiles"  # Spring Boot 2.3 and before
 
+_IMPORTABLE = re.compile(r"\w[\w.+@~ -]*(?:/\w[\w.+@~ -]*)*")
 _TOKEN = re.compile(r"\s*([()&|!]|[^()&|!\s]+)")
 _LONGEST_EXPRESSION = 1024  # characters: reading one recurses
 _DEEPEST_EXPRESSION = 32  # parentheses and negations
@@ -90,6 +92,23 @@ def extend_profiles(
                     _profiles(key, entry)
                 )
     return _expand(wanted, groups)
+
+
+def imports(document: Document) -> list[str]:
+    """The files that a document imports, as paths relative to its own, the first first.
+
+    What names another kind of place, an absolute path, a way up or a placeholder is
+    left out: it can lie in no search location (cases native-import).
+    """
+    found = []
+    for _, entry in _listed(document, _IMPORT):
+        for item in _split(text_of(entry.value)):
+            path = (
+                item.removeprefix("optional:").removeprefix("file:").removeprefix("./")
+            )
+            if _IMPORTABLE.fullmatch(path) and ".." not in path:
+                found.append(path)
+    return found
 
 
 def _expand(wanted: Iterable[str], groups: dict[str, list[str]]) -> tuple[str, ...]:

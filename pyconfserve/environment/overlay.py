@@ -40,6 +40,7 @@ class Dialect(NamedTuple):
     name: str
     application_first: bool  # else profile-first
     suffixes: tuple[str, ...]  # of files, highest precedence first
+    follows_imports: bool  # of `spring.config.import`
     reads_every_format: bool  # else the first file found is a slot's only one
     has_profile_less_slot: bool  # else files without a profile are `default`'s
     label_folder_beside: bool  # as a location of its own, else before its location's
@@ -56,6 +57,7 @@ OWN = Dialect(
     name="own",
     application_first=True,
     suffixes=("yaml", "yml", "json", "toml", "properties"),
+    follows_imports=False,
     reads_every_format=False,
     has_profile_less_slot=False,
     label_folder_beside=False,
@@ -72,6 +74,7 @@ SPRING = Dialect(
     name="spring",
     application_first=False,
     suffixes=("properties", "yml", "yaml"),
+    follows_imports=True,
     reads_every_format=True,
     has_profile_less_slot=True,
     label_folder_beside=True,

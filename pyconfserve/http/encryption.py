@@ -12,11 +12,11 @@ from ..server import ConfigServer
 from .access import DECRYPT, ENCRYPT, READ
 from .grammar import LARGEST_BODY
 from .messages import Request, Response
+from .replies import text_response
 from .table import Route
 
 __all__ = ["encryption_routes"]
 
-_PRIVATE = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 _TEXT = "text/plain;charset=UTF-8"
 _Work = Callable[[str, str | None, Cipher], str]
 
@@ -32,13 +32,13 @@ def encryption_routes(server: ConfigServer) -> tuple[Route, ...]:
 
     async def status(_: object, request: Request, names: tuple[str, ...]) -> Response:
         _cipher(server)
-        return _response('{"status":"OK"}', JSON)
+        return text_response('{"status":"OK"}', JSON)
 
     async def key(_: object, request: Request, names: tuple[str, ...]) -> Response:
         public_key = _cipher(server).public_key()
         if public_key is None:
             raise ConfigNotFound("NOT_FOUND: no public key is there")
-        return _response(public_key, _TEXT)
+        return text_response(public_key, _TEXT)
 
     return (
         Route("POST", ("encrypt",), ENCRYPT, encrypt),
@@ -68,10 +68,4 @@ async def _answer(request: Request, work: _Work, cipher: Cipher) -> Response:
         raise InvalidRequest("body", f"INVALID: {error}") from None
     except UnicodeDecodeError:
         raise InvalidRequest("body", "expected UTF-8") from None
-    return _response(text, _TEXT)
-
-
-def _response(text: str, content_type: str) -> Response:
-    return Response(
-        200, (("Content-Type", content_type), *_PRIVATE), text.encode("utf-8")
-    )
+    return text_response(text, _TEXT)

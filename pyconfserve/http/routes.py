@@ -6,16 +6,13 @@ it gets.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..answers import Answer, Answers, Key, answer_key
+from ..answers import Answers, Key, answer_key
 from ..environment import names
 from ..environment.overlay import Lookup
-from ..environment.rendering import JSON
 from ..errors import (
     ConfigError,
     ConfigNotFound,
@@ -35,6 +32,7 @@ from .asked import (
     target_of,
 )
 from .messages import Request, Response, reason
+from .replies import conditional, json_response
 from .table import Route, fits, methods
 
 if TYPE_CHECKING:
@@ -47,14 +45,15 @@ _MOST_REMEMBERED = 16_384  # targets with their Accept: ten thousand application
 _LONGEST_REMEMBERED = 1024  # characters of one: 16 MB of all
 _FILE = re.compile(r"(.*)-(.*)\.(yml|yaml|json|properties)")
 _SUFFIX = re.compile(r"\b\.(?:yml|yaml|json|properties)\b")
-_PRIVATE = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+_ACTUATOR_JSON = "application/vnd.spring-boot.actuator.v3+json"
 
 
 class Routes:
     """The routes of one server below *base_path*, behind one *access* check.
 
-    /monitor is there with a *monitor*, /encrypt, /decrypt and /key with
-    *has_encryption*.
+    /monitor is there with a *monitor*; /actuator, /encrypt, /decrypt and /key with
+    *all_routes*. *outer_path* is what /monitor and /actuator stand below, *base_path*
+    without one.
 
     `handle` never raises. `ready` is its short cut for answers that are valid already:
     it never waits, so that an edge can answer without a task.
@@ -65,21 +64,23 @@ class Routes:
         server: ConfigServer,
         *,
         base_path: str = "",
+        outer_path: str | None = None,
         access: Access | None = None,
         monitor: Monitor | None = None,
-        has_encryption: bool = False,
+        all_routes: bool = False,
     ) -> None:
         self._server = server
         self._access = access or Access()
         self._monitor = monitor
-        self._table: tuple[Route, ...] = _ROUTES
-        if has_encryption:
+        self._answers = Answers(server)
+        self._keys: dict[tuple[str, str, str], Key] = {}
+        base, outer = _ROUTES, _MONITOR if monitor else ()
+        if all_routes:
             from .encryption import encryption_routes
 
-            self._table = (*encryption_routes(server), *_ROUTES)
-        self._answers = Answers(server)
-        self._base = tuple(part for part in base_path.split("/") if part)
-        self._keys: dict[tuple[str, str, str], Key] = {}
+            base, outer = (*encryption_routes(server), *base), (*outer, *_ACTUATOR)
+        outer_base = base_path if outer_path is None else outer_path
+        self._tables = ((_parts(outer_base), outer), (_parts(base_path), base))
 
     def ready(self, request: Request) -> Response | None:
         """The response to a GET or HEAD whose answer is kept and valid, else None.
@@ -87,7 +88,7 @@ class Routes:
         A sender that may not read it gets the refusal here.
         """
         key = self._keys.get(target_of(request))
-        if key is None or request.method not in ("GET", "HEAD"):
+        if key is None or not _may_be_ready(request):
             return None
         try:
             self._access.check_host(request)
@@ -98,7 +99,7 @@ class Routes:
             answer = self._answers.ready(key)
         except ConfigError:
             return None  # handle asks the store again, and answers for it
-        return None if answer is None else _conditional(request, answer)
+        return None if answer is None else conditional(request, answer)
 
     async def handle(self, request: Request) -> Response:
         """The response to any request."""
@@ -114,29 +115,37 @@ class Routes:
     async def _dispatch(self, request: Request) -> Response:
         if request.path == "*":
             return Response(204, (("Allow", "GET, HEAD, POST, OPTIONS"),))
-        segments = self._segments(request.path)
-        fitting = [route for route in self._table if fits(route, segments)]
-        allowed = methods(fitting)
-        if not fitting:
-            raise ConfigNotFound("no such route")
+        fitting = self._fitting(request.path)
+        allowed = methods([route for route, _ in fitting])
         if request.method == "OPTIONS":
             return Response(200, (("Allow", ", ".join(allowed)),))
         method = "GET" if request.method == "HEAD" else request.method
-        for route in fitting:
+        for route, segments in fitting:
             if route.method == method:
                 self._access.check(request, route.right)
                 return await route.handler(self, request, segments)
         raise MethodNotAllowed(f"this route takes {', '.join(allowed)}", allowed)
 
-    def _segments(self, path: str) -> tuple[str, ...]:
-        """The decoded segments below the base path; ConfigNotFound outside of it."""
+    def _fitting(self, path: str) -> list[tuple[Route, tuple[str, ...]]]:
+        """The rows that a path fits, each with its segments below the row's base.
+
+        Raises InvalidRequest for a segment that no route takes, ConfigNotFound.
+        """
         raw = path.split("/")[1:]
-        if len(raw) > names.MOST_SEGMENTS + len(self._base):
+        longest = names.MOST_SEGMENTS + max(len(base) for base, _ in self._tables)
+        if len(raw) > longest:
             raise InvalidRequest("path", f"more than {names.MOST_SEGMENTS} segments")
         segments = tuple([names.decode_segment(segment) for segment in raw])
-        if "" in segments or segments[: len(self._base)] != self._base:
+        fitting = [
+            (route, segments[len(base) :])
+            for base, table in self._tables
+            if segments[: len(base)] == base and "" not in segments
+            for route in table
+            if fits(route, segments[len(base) :])
+        ]
+        if not fitting:
             raise ConfigNotFound("no such route")
-        return segments[len(self._base) :]
+        return fitting
 
     async def _environment(
         self, request: Request, segments: tuple[str, ...]
@@ -174,16 +183,26 @@ class Routes:
         from .plain_files import answer_file  # few ask for these
 
         lookup = self._server.lookup(*asked)
-        return await answer_file(self._server, request, lookup, names.path(path))
+        server = self._server_for(request)
+        return await answer_file(server, request, lookup, names.path(path))
+
+    def _server_for(self, request: Request) -> ConfigServer:
+        headers = request.headers
+        token, state = headers.get("x-config-token"), headers.get("x-config-state")
+        return self._server.for_request(token, state)
 
     async def _answer(
         self, request: Request, lookup: Lookup, renderer: str
     ) -> Response:
-        answer = await self._answers.get(lookup, renderer)
+        server = self._server_for(request)
+        # What was made with a request's own credentials is for this request alone.
+        answers = self._answers if server is self._server else Answers(server)
+        answer = await answers.get(lookup, renderer)
         if answer is None:
             raise ConfigNotFound("no configuration is stored under these names")
-        self._remember(request, answer_key(lookup, renderer))
-        return _conditional(request, answer)
+        if answers is self._answers:
+            self._remember(request, answer_key(lookup, renderer))
+        return conditional(request, answer)
 
     def _remember(self, request: Request, key: Key) -> None:
         """Keep what a target means, which `ready` then need not find out again."""
@@ -201,27 +220,36 @@ class Routes:
         saved = await self._server.save(
             application, profile, properties, *label or (self._server.default_label,)
         )
-        return _json_response(saved)
+        return json_response(saved)
 
     async def _list(self, request: Request, segments: tuple[str, ...]) -> Response:
-        return _json_response(await self._server.list())
+        return json_response(await self._server.list())
 
     async def _deliver(self, request: Request, segments: tuple[str, ...]) -> Response:
-        if self._monitor is None:
-            raise ConfigNotFound("no such route")
-        return _json_response(await self._monitor.deliver(request))
+        assert self._monitor is not None  # else the row is not in the table
+        return json_response(await self._monitor.deliver(request))
+
+    async def _actuator(self, request: Request, segments: tuple[str, ...]) -> Response:
+        status, report = await health.actuator(self._server, segments[1:])
+        return json_response(report, status, _ACTUATOR_JSON)
 
     async def _health(self, request: Request, segments: tuple[str, ...]) -> Response:
         status, report = await health.report(
             self._server, with_details=self._access.shows_details
         )
-        return _json_response(report, status)
+        return json_response(report, status)
 
 
-_ROUTES = (
+_MONITOR = (Route("POST", ("monitor",), MONITOR, Routes._deliver),)
+_ACTUATOR = (
+    Route("GET", ("actuator", "health"), "", Routes._actuator),
+    Route("GET", ("actuator", "health", "liveness"), "", Routes._actuator),
+    Route("GET", ("actuator", "health", "readiness"), "", Routes._actuator),
+    Route("GET", ("actuator", "info"), "", Routes._actuator),
+)
+_ROUTES: tuple[Route, ...] = (
     Route("GET", ("_list",), LIST, Routes._list),
     Route("GET", ("health",), "", Routes._health),
-    Route("POST", ("monitor",), MONITOR, Routes._deliver),
     Route("GET", (_FILE,), READ, Routes._file),
     Route("GET", (None, _FILE), READ, Routes._file),
     Route("GET", (None, None), READ, Routes._environment),
@@ -232,24 +260,15 @@ _ROUTES = (
 )
 
 
-def _conditional(request: Request, answer: Answer) -> Response:
-    """The answer, or 304 when the client has it already (RFC 9110 §13.1.2)."""
-    known = request.headers.get("if-none-match")
-    if known is None:
-        return answer.response
-    etags = [etag.strip().removeprefix("W/") for etag in known.split(",")]
-    return (
-        answer.not_modified if answer.etag in etags or "*" in etags else answer.response
-    )
+def _may_be_ready(request: Request) -> bool:
+    """Whether its answer could be one that is kept: not for credentials of its own."""
+    headers = request.headers
+    has_own = "x-config-token" in headers or "x-config-state" in headers
+    return request.method in ("GET", "HEAD") and not has_own
 
 
-def _json_response(
-    content: Mapping[str, Any] | list[Any], status: int = 200
-) -> Response:
-    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8"
-    )
-    return Response(status, (("Content-Type", JSON), *_PRIVATE), body)
+def _parts(path: str) -> tuple[str, ...]:
+    return tuple(part for part in path.split("/") if part)
 
 
 def error_response(error: ConfigError, path: str) -> Response:
@@ -264,7 +283,7 @@ def error_response(error: ConfigError, path: str) -> Response:
         "message": str(error),
         "path": path,
     }
-    response = _json_response(content, status)
+    response = json_response(content, status)
     if isinstance(error, MethodNotAllowed) and error.allowed:
         allow = ("Allow", ", ".join(error.allowed))
         return Response(status, (allow, *response.headers), response.body)

@@ -51,7 +51,7 @@ def routes_of(record: dict[str, Any]) -> tuple[Routes, str]:
         Settings(root=folder, encrypt_enabled=enabled == "true", **fields)
     )
     server.dialect = SPRING
-    return Routes(server, has_encryption=True), folder
+    return Routes(server, all_routes=True), folder
 
 
 def without_version(text: str) -> str:
@@ -91,7 +91,7 @@ def test_answer_is_the_recorded_one(
 
 def ask(request: Request, **options: Any) -> Response:
     server = ConfigServer(InMemoryConfigBackend())
-    routes = Routes(server, has_encryption=True, **options)
+    routes = Routes(server, all_routes=True, **options)
     return asyncio.run(routes.handle(request))
 
 
@@ -137,7 +137,7 @@ def test_the_rest_of_the_names_stays_applications() -> None:
 def with_key(body: bytes) -> Response:
     pytest.importorskip("cryptography")
     settings = Settings(backend_type="memory", encrypt_key="k")
-    routes = Routes(build_server(settings), has_encryption=True)
+    routes = Routes(build_server(settings), all_routes=True)
     headers = {"content-type": "text/plain"}
     return asyncio.run(routes.handle(Request("POST", "/decrypt", "", headers, body)))
 

@@ -1,0 +1,41 @@
+"""What a route answers with: JSON, text, or the answer that a client has already."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..answers import Answer
+from ..environment.rendering import JSON
+from .messages import Request, Response
+
+__all__ = ["conditional", "json_response", "text_response"]
+
+_PRIVATE = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+
+
+def conditional(request: Request, answer: Answer) -> Response:
+    """The answer, or 304 when the client has it already (RFC 9110 §13.1.2)."""
+    known = request.headers.get("if-none-match")
+    if known is None:
+        return answer.response
+    etags = [etag.strip().removeprefix("W/") for etag in known.split(",")]
+    return (
+        answer.not_modified if answer.etag in etags or "*" in etags else answer.response
+    )
+
+
+def json_response(
+    content: Mapping[str, Any] | list[Any], status: int = 200, content_type: str = JSON
+) -> Response:
+    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(
+        "utf-8"
+    )
+    return Response(status, (("Content-Type", content_type), *_PRIVATE), body)
+
+
+def text_response(text: str, content_type: str) -> Response:
+    """A text that is for its asker alone."""
+    headers = (("Content-Type", content_type), *_PRIVATE)
+    return Response(200, headers, text.encode("utf-8"))
