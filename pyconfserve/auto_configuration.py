@@ -13,7 +13,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from .backend import ConfigBackend, InMemoryConfigBackend
-from .environment.cipher import Cipher
 from .errors import SettingsError
 from .filesystem import FilesystemConfigBackend
 from .server import ConfigServer
@@ -21,9 +20,17 @@ from .settings import PREFIX, Settings
 from .settings_sources import read_settings
 
 if TYPE_CHECKING:
+    from .environment.cipher import Cipher
     from .spring_settings import SpringSettings
 
-__all__ = ["BACKENDS", "build_backend", "build_server", "configure", "mount"]
+__all__ = [
+    "BACKENDS",
+    "build_backend",
+    "build_server",
+    "configure",
+    "make_cipher_of",
+    "mount",
+]
 
 _OWN_CLASS = re.compile(r"\w+(?:\.\w+)*:\w+")
 _logger = logging.getLogger("pyconfserve.auto_configuration")
@@ -75,13 +82,17 @@ def build_server(
     return ConfigServer(
         backend,
         read_only=settings.read_only,
-        cipher=_cipher(settings),
+        cipher=make_cipher_of(settings),
         decrypts=settings.encrypt_enabled,
         **options,
     )
 
 
-def _cipher(settings: Settings) -> Cipher | None:
+def make_cipher_of(settings: Settings) -> Cipher | None:
+    """The cipher that `encrypt.*` ask for, None when they name no key.
+
+    Raises SettingsError, MissingDependency without the cryptography library.
+    """
     if not (settings.encrypt_key or settings.encrypt_key_store):
         return None
     from .adapters.cryptography import make_cipher

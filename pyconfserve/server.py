@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import copy
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .backend import (
     ClosingBackend,
@@ -22,7 +22,6 @@ from .backend import (
     find,
 )
 from .environment import names, rendering
-from .environment.cipher import Cipher, decrypt_sources
 from .environment.formats.document import Entry
 from .environment.overlay import (
     DEFAULT_LABEL,
@@ -41,6 +40,9 @@ from .errors import (
     InvalidRequest,
     ReadOnlyBackend,
 )
+
+if TYPE_CHECKING:
+    from .environment.cipher import Cipher
 
 __all__ = ["ConfigServer"]
 
@@ -193,7 +195,7 @@ class ConfigServer:
             self._note_problem(lookup, error)
             raise
         self._problems.pop(lookup, None)
-        if self._decrypts:
+        if self._decrypts and _has_ciphers(found.sources):
             found = found._replace(sources=await self._decrypted(found.sources))
         found = found._replace(sources=(*self._overrides, *found.sources))
         dialect = self.dialect
@@ -215,8 +217,8 @@ class ConfigServer:
         self, sources: tuple[PropertySource, ...]
     ) -> tuple[PropertySource, ...]:
         """*sources* with their `{cipher}` values opened, off the loop: RSA takes ms."""
-        if self.cipher is None:
-            return decrypt_sources(sources, None)
+        from .environment.cipher import decrypt_sources  # few have any
+
         return await asyncio.to_thread(decrypt_sources, sources, self.cipher)
 
     async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
@@ -247,6 +249,14 @@ class ConfigServer:
         self._problems[lookup] = str(error)
         if len(self._problems) > _MOST_PROBLEMS:
             del self._problems[next(iter(self._problems))]
+
+
+def _has_ciphers(sources: Iterable[PropertySource]) -> bool:
+    return any(
+        isinstance(entry.value, str) and entry.value.startswith("{cipher}")
+        for source in sources
+        for entry in source.entries.values()
+    )
 
 
 def _overriding(properties: Mapping[str, str]) -> tuple[PropertySource, ...]:

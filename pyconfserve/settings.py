@@ -16,7 +16,7 @@ from .environment import names
 from .errors import InvalidRequest
 from .folder import REFRESH_INTERVAL
 
-__all__ = ["PREFIX", "Settings", "flag_of", "help_of", "variable_of"]
+__all__ = ["PREFIX", "Settings", "boolean", "flag_of", "help_of", "variable_of"]
 
 PREFIX = "pyfly.config-server."
 _VARIABLES = "PYCONFSERVE_"
@@ -27,7 +27,8 @@ def _text(value: Any) -> str:
     return str(value).strip()
 
 
-def _boolean(value: Any) -> bool:
+def boolean(value: Any) -> bool:
+    """A switch's word, `yes` or `off`; raises ValueError for any other."""
     text = str(value).strip().lower()
     if text not in (*_TRUE, *_FALSE):
         raise ValueError("expected true or false")
@@ -102,7 +103,7 @@ class Settings:
     """All settings of a server, validated; every default is safe."""
 
     enabled: bool = _setting(
-        "enabled", False, "whether configure() and mount() do anything", _boolean
+        "enabled", False, "whether configure() and mount() do anything", boolean
     )
     root: str | None = _setting("backend.root", None, "the folder to serve")
     search_locations: tuple[str, ...] = _setting(
@@ -155,7 +156,7 @@ class Settings:
         flag="--refresh-interval",
     )
     read_only: bool = _setting(
-        "read-only", False, "refuse saves", _boolean, flag="--read-only"
+        "read-only", False, "refuse saves", boolean, flag="--read-only"
     )
     allow_hosts: tuple[str, ...] = _setting(
         "allow-hosts",
@@ -168,7 +169,7 @@ class Settings:
         "insecure",
         False,
         "let anyone who reaches --host read, without users; needs --allow-host",
-        _boolean,
+        boolean,
         flag="--insecure",
     )
     encrypt_key: str = _setting(
@@ -187,7 +188,7 @@ class Settings:
         "encrypt.key-store.alias", "", "the key in it"
     )
     encrypt_enabled: bool = _setting(
-        "encrypt.enabled", True, "open {cipher} values, else hand them on", _boolean
+        "encrypt.enabled", True, "open {cipher} values, else hand them on", boolean
     )
     monitor_secret: tuple[str, ...] = _setting(
         "monitor.secret", (), "what webhooks to /monitor are signed with", _texts
@@ -196,7 +197,7 @@ class Settings:
         "monitor.unsigned",
         False,
         "take webhooks without a signature",
-        _boolean,
+        boolean,
         flag="--unsigned-monitor",
     )
     log_format: str = _setting(

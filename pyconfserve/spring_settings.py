@@ -19,7 +19,7 @@ from .environment.overlay import SPRING
 from .environment.values import text_of
 from .errors import SettingsError
 from .filesystem import FilesystemConfigBackend
-from .settings import Settings
+from .settings import Settings, boolean
 
 __all__ = ["SpringSettings", "read_spring", "spring_backend", "spring_options"]
 
@@ -38,13 +38,7 @@ _FIELDS = {
     "encrypt.key-store.alias": "encrypt_key_store_alias",
     f"{_SERVER}encrypt.enabled": "encrypt_enabled",
 }
-_NATIVE = (
-    "search-locations",
-    "add-label-locations",
-    "default-label",
-    "version",
-    "order",
-)
+_NATIVE = ("search-locations", "add-label-locations", "default-label", "version")
 _READ = (
     "spring.profiles.active",
     "server.servlet.context-path",
@@ -63,14 +57,18 @@ _WITHOUT_EFFECT = (
             "strip-document-from-yaml",
             "reverse-location-order",
             "native.fail-on-error",
+            "native.order",
         )
     ),
 )
+_KNOWN = (*_FIELDS, *_READ, *_WITHOUT_EFFECT)
 _FREE = ("overrides.", "health.", "git.", "composite[", "encrypt.")  # below _SERVER
 _NOT_YET = {
-    "spring.security.user": "users are not there yet, and this would protect nothing",
-    "server.ssl": "TLS is not there yet, and this would encrypt nothing",
+    "spring.security.user.": "users are not there yet, and this would protect nothing",
+    "server.ssl.": "TLS is not there yet, and this would encrypt nothing",
 }
+_SPELLED = re.compile(rf"^{re.escape(_SERVER)}[a-z]+", re.IGNORECASE)
+_BRACKETED = re.compile(rf"^{re.escape(_OVERRIDES[:-1])}\[(.+)\]$")
 _COMPOSITE = re.compile(rf"{re.escape(_SERVER)}composite\[(\d+)\]\.(.+)")
 
 
@@ -98,15 +96,14 @@ def read_spring(
     if not is_asked and not any(_relaxed(key).startswith(start) for key in flat):
         return None
     raw = {**_lists_joined(flat), **_variables(environ)}
-    known = {_relaxed(key): key for key in (*_FIELDS, *_READ, *_WITHOUT_EFFECT)}
     values = {}
     for key, value in raw.items():
-        name = known.get(_relaxed(key), key)
-        _check(name)
-        if name in known.values() or name.startswith(_SERVER):
+        name = _name(key)
+        _check(name, key)
+        if name in _KNOWN or name.startswith(_SERVER):
             values[name] = _filled(name, text_of(value), raw, environ)
-    for key in _WITHOUT_EFFECT:
-        if key in values:
+    for key in values:
+        if key in _WITHOUT_EFFECT or key.startswith(f"{_SERVER}health."):
             _logger.warning("%s has no effect here", key)
     fields = {field: values[key] for key, field in _FIELDS.items() if key in values}
     paths = [values.get("server.servlet.context-path"), values.get(f"{_SERVER}prefix")]
@@ -132,9 +129,9 @@ def spring_backend(spring: SpringSettings, settings: Settings) -> ConfigBackend:
     values = spring.values
     profiles = values.get("spring.profiles.active", "git").replace(" ", "").split(",")
     if "composite" in profiles:
-        fails = values.get(f"{_SERVER}fail-on-composite-error", "true").lower()
         members = [_member(member, settings) for member in _members(values)]
-        return CompositeConfigBackend(members, is_lenient=fails == "false")
+        fails = _is_on(values, f"{_SERVER}fail-on-composite-error")
+        return CompositeConfigBackend(members, is_lenient=not fails)
     if "native" in profiles and "git" not in profiles:
         start = f"{_SERVER}native."
         given = {"default-label": values.get(f"{_SERVER}default-label", "")}
@@ -149,10 +146,10 @@ def spring_backend(spring: SpringSettings, settings: Settings) -> ConfigBackend:
 
 def spring_options(spring: SpringSettings) -> dict[str, Any]:
     """The keyword arguments of ConfigServer that these settings give."""
-    accept = spring.values.get(f"{_SERVER}accept-empty")
+    key = f"{_SERVER}accept-empty"
     return {
         "dialect": SPRING,
-        "accept_empty": None if accept is None else accept.lower() == "true",
+        "accept_empty": _is_on(spring.values, key) if key in spring.values else None,
         "overrides": spring.overrides,
     }
 
@@ -169,7 +166,7 @@ def _native(
         folders,
         label=given.get("default-label") or settings.label,
         refresh_interval=settings.refresh_interval,
-        label_folders=given.get("add-label-locations", "true").lower() != "false",
+        label_folders=_is_on(given, "add-label-locations"),
         makes_folders=False,
         version=given.get("version"),
     )
@@ -178,10 +175,14 @@ def _native(
 def _members(values: Mapping[str, str]) -> list[dict[str, str]]:
     """The members of a composite with their settings, in order."""
     found: dict[int, dict[str, str]] = {}
+    names = {_relaxed(name): name for name in _NATIVE}
     for key, value in values.items():
         match = _COMPOSITE.fullmatch(key)
         if match:
-            found.setdefault(int(match[1]), {})[match[2]] = value
+            name = names.get(_relaxed(match[2]), match[2])
+            found.setdefault(int(match[1]), {})[name] = value
+    if not found:
+        raise SettingsError("expected backends", f"{_SERVER}composite")
     return [found[index] for index in sorted(found)]
 
 
@@ -193,19 +194,35 @@ def _member(member: Mapping[str, str], settings: Settings) -> ConfigBackend:
     return _native(member, member.get("search-locations", ""), settings)
 
 
-def _check(key: str) -> None:
+def _is_on(values: Mapping[str, str], key: str) -> bool:
+    """What a switch that is on by default says."""
+    try:
+        return boolean(values.get(key, "true"))
+    except ValueError as error:
+        raise SettingsError(str(error), key) from error
+
+
+def _name(key: str) -> str:
+    """The name we know *key* by, however its words are spelled and joined."""
+    key = _SPELLED.sub(lambda match: match[0].lower(), key)
+    key = _BRACKETED.sub(rf"{_OVERRIDES}\1", key)
+    names = {_relaxed(name): name for name in _KNOWN}
+    return names.get(_relaxed(key), key)
+
+
+def _check(name: str, key: str) -> None:
     """Refuse what is not known, and what protects in Java and would not here."""
     for start, reason in _NOT_YET.items():
-        if key.startswith(start):
+        if _relaxed(name).startswith(start):
             raise SettingsError(reason, key)
-    if not key.startswith(_SERVER) or key in (*_FIELDS, *_READ, *_WITHOUT_EFFECT):
+    if not name.startswith(_SERVER) or name in _KNOWN:
         return
-    if key.removeprefix(_SERVER).startswith(_FREE):
+    if name.removeprefix(_SERVER).startswith(_FREE):
         return
     from difflib import get_close_matches
 
-    known = [name for name in (*_FIELDS, *_READ) if name.startswith(_SERVER)]
-    near = get_close_matches(key, known, n=1, cutoff=0)
+    known = [name for name in _KNOWN if name.startswith(_SERVER)]
+    near = get_close_matches(name, known, n=1, cutoff=0)
     raise SettingsError(f"unknown setting, the nearest known one is {near[0]}", key)
 
 
@@ -213,8 +230,8 @@ def _lists_joined(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Lists of scalars as texts with commas, the way Spring binds either."""
     joined: dict[str, Any] = {}
     for key, value in flat.items():
-        name, bracket, _ = key.rpartition("[")
-        if bracket and key.endswith("]"):
+        name, _, index = key.rpartition("[")
+        if index[:-1].isdigit() and not key.lower().startswith(_OVERRIDES):
             before = f"{joined[name]}," if name in joined else ""
             joined[name] = before + text_of(value)
         else:
@@ -224,6 +241,10 @@ def _lists_joined(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 def _variables(environ: Mapping[str, str]) -> dict[str, str]:
     """Spring's names for the environment: `SPRING_CLOUD_CONFIG_SERVER_PREFIX`."""
+    for start, reason in _NOT_YET.items():
+        for name in environ:
+            if name.startswith(start.upper().replace(".", "_")):
+                raise SettingsError(reason, name)
     return {
         key: environ[name]
         for key in (*_FIELDS, *_READ)

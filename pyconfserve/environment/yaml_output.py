@@ -23,6 +23,7 @@ _WIDTH = 80
 _STEP = 2  # blanks of one level
 _LONGEST_SIMPLE_KEY = 128  # characters; longer ones stand behind a question mark
 
+_SIMPLE = re.compile(r"[A-Za-z_][\w./-]*(?: [\w./-]+)*", re.ASCII)
 _UNPRINTABLE = re.compile(
     "[^\\x20-\\x7e\t\n\r\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 )
@@ -120,6 +121,8 @@ def _filled(value: Filled, before: str, indent: int) -> str:
 
 
 def _text(text: str, before: str, indent: int, *, is_key: bool = False) -> str:
+    if _SIMPLE.fullmatch(text) and resolve(text) == text:  # as most texts are
+        return text if is_key else _folded_plain(text, before, indent)
     if _UNPRINTABLE.search(text):
         packed = base64.b64encode(text.encode("utf-8")).decode("ascii")
         return f"!!binary |-\n{' ' * indent}{packed}"

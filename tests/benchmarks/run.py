@@ -25,6 +25,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
@@ -78,11 +79,11 @@ def tool(name: str) -> str:
 
 
 @contextmanager
-def pyconfserve(folder: Path) -> Iterator[tuple[str, int, float]]:
+def pyconfserve(folder: Path, *flags: str) -> Iterator[tuple[str, int, float]]:
     """Our server over *folder*: its URL, its process id, and the seconds from start to first answer."""
     began = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "pyconfserve", str(folder), "--port", "0"],
+        [sys.executable, "-m", "pyconfserve", str(folder), "--port", "0", *flags],
         cwd=PACKAGE_ROOT,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
@@ -138,10 +139,10 @@ def load(url: str) -> float:
     return float(found[1])
 
 
-def cached_answer(work: Path) -> Iterator[Row]:
+def cached_answer(work: Path, *flags: str) -> Iterator[Row]:
     """A cached answer of four overlays, against nginx with the same bytes as a file."""
     tool("wrk")
-    with pyconfserve(fixture(work / "cfg")) as (url, _, _):
+    with pyconfserve(fixture(work / "cfg"), *flags) as (url, _, _):
         body = urllib.request.urlopen(f"{url}/orders/prod").read()
         with nginx(Path(tempfile.mkdtemp(dir=work)), body) as peer:
             pairs = [
@@ -149,8 +150,46 @@ def cached_answer(work: Path) -> Iterator[Row]:
                 for _ in range(ROUNDS)
             ]
     yield compared(
-        f"cached GET, {len(body)} bytes, answers a second", "nginx", pairs, "≥ 0.5"
+        " ".join(["cached GET,", f"{len(body)} bytes, answers a second", *flags]),
+        "nginx",
+        pairs,
+        "≥ 0.5",
     )
+
+
+def spring_answer(work: Path) -> Iterator[Row]:
+    """The same in Spring's dialect."""
+    yield from cached_answer(work, "--spring")
+
+
+def rendering(work: Path) -> Iterator[Row]:
+    """An answer as one file of 2,000 keys, against parsing the file it comes from."""
+    from pyconfserve.environment import file_rendering, formats
+    from pyconfserve.environment.overlay import Environment, PropertySource
+
+    keys = "".join(f"  key-{i}: value {i}\n" for i in range(2000))
+    text = f"keys:\n{keys}".encode()
+    (document,) = formats.parse(text, "yml")
+    source = PropertySource("x", document.entries)
+    answer = Environment("x", ("prod",), None, None, None, (source,))
+
+    def seconds(work: Callable[[], object]) -> float:
+        began = time.perf_counter()
+        for _ in range(20):
+            work()
+        return (time.perf_counter() - began) / 20
+
+    for name, title in (("yaml, filled", ".yml"), ("raw, filled", ".properties")):
+        _, render = file_rendering.FILE_RENDERERS[name]
+        pairs = [
+            (
+                seconds(partial(render, answer)),
+                seconds(partial(formats.parse, text, "yml")),
+            )
+            for _ in range(ROUNDS)
+        ]
+        what = f"rendering {title} of 2,000 keys, ms"
+        yield compared(what, "parsing them", scaled(pairs, 1e3), "≤ 1")
 
 
 def start(work: Path) -> Iterator[Row]:
@@ -264,9 +303,11 @@ def compared(work: str, peer: str, pairs: list[tuple[float, float]], goal: str) 
 
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "cached": cached_answer,
+    "spring": spring_answer,
     "start": start,
     "growth": growth,
     "cold": cold_bundle,
+    "rendering": rendering,
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 from pyconfserve.backend import InMemoryConfigBackend
 from pyconfserve.errors import BackendUnavailable, DocumentError
 from pyconfserve.filesystem import FilesystemConfigBackend
-from pyconfserve.http.health import report
+from pyconfserve.http.health import actuator, report
 from pyconfserve.server import ConfigServer
 
 
@@ -62,3 +62,19 @@ def test_a_missing_folder_is_down(tmp_path):
     shutil.rmtree(tmp_path / "root")
     expected = (503, {"status": "DOWN", "problem": "no location is there"})
     assert expected == ask(server, with_details=True)
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (("info",), (200, {})),
+        (("health",), (503, {"groups": ["liveness", "readiness"], "status": "DOWN"})),
+        (("health", "liveness"), (200, {"status": "UP"})),
+        (("health", "readiness"), (503, {"status": "DOWN"})),
+    ],
+    ids=str,
+)
+def test_the_actuator_tells_life_from_readiness(tmp_path, parts, expected):
+    """A store that is away is no reason to restart the server."""
+    server = ConfigServer(FilesystemConfigBackend(tmp_path / "none", makes_folders=False))
+    assert expected == asyncio.run(actuator(server, parts))
