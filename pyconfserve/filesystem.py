@@ -69,6 +69,8 @@ class FilesystemConfigBackend:
         blocks, listed = self._locate(lookup)
         label = self._label_for(lookup)
         found = read_sources(lookup, blocks, label, listed)
+        if not found.sources and self._makes_folders:
+            self.health()  # a folder that went away is no answer of nothing
         return found._replace(version=self._version)
 
     async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
@@ -103,7 +105,6 @@ class FilesystemConfigBackend:
         Raises InvalidRequest, Conflict, SchemaViolation, ValueTooLarge, BackendError.
         """
         name = _name(source.application, source.profile, source.label)
-        check_tree(source.properties)
         tree = self._writable()
         folders = [f"{name.label}/"]
         if name.label == self.default_label:
@@ -117,6 +118,7 @@ class FilesystemConfigBackend:
         name: BundleName,
         properties: Mapping[str, Any],
     ) -> None:
+        check_tree(properties)  # here, as a large one takes a while
         with self._saving:  # one at a time: a save is judged by what its folder holds
             path = save_bundle(tree, folders, name, dict(properties))
             self._saved[path] = name

@@ -25,7 +25,7 @@ from .errors import (
     StorageFull,
 )
 from .files import Folder, check_expected
-from .walk import Walk
+from .walk import ABSENT, Walk
 
 __all__ = ["REFRESH_INTERVAL", "FolderTree", "reported"]
 
@@ -125,10 +125,15 @@ class FolderTree:
                 self._stamps = {}
 
     def _stat(self, path: str) -> Hashable:
-        try:
-            status = os.stat(f"{self.root}/{path}")
-        except (OSError, ValueError):
-            return None
+        with reported(path):
+            try:
+                status = os.stat(f"{self.root}/{path}")
+            except ValueError:
+                return None
+            except OSError as error:
+                if error.errno not in ABSENT:
+                    raise  # not known to be absent: a guess would serve other values
+                return self._link(path)
         settled = abs(time.time_ns() - status.st_ctime_ns) > _UNSETTLED
         return (
             status.st_dev,
@@ -138,6 +143,16 @@ class FolderTree:
             status.st_ctime_ns,
             settled,
         )
+
+    def _link(self, path: str) -> Hashable:
+        """The stamp of a link to nothing: what it leads to may come, and no folder that
+        was looked at would tell.
+        """
+        try:
+            status = os.lstat(f"{self.root}/{path}")
+        except OSError:
+            return None
+        return (status.st_ino, status.st_ctime_ns)
 
     @contextmanager
     def _opened(self, path: str) -> Iterator[int | None]:

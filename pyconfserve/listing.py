@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 
 from .environment import names
@@ -38,8 +39,9 @@ def list_bundles(
         for file in content.files
         if file.rpartition(".")[2] in OWN.suffixes
     }
+    applications = Counter(stem.rpartition("-")[0] for stem in stems)
     found = [
-        saved.get(path) or BundleName(*_split(stem, stems), label)
+        saved.get(path) or BundleName(*_split(stem, stems, applications), label)
         for stem, path in stems.items()
     ]
     if depth < _DEEPEST_LABEL:
@@ -50,16 +52,20 @@ def list_bundles(
     return [bundle for bundle in found if _is_servable(bundle)]
 
 
-def _split(stem: str, stems: Collection[str]) -> tuple[str, str]:
+def _split(
+    stem: str, stems: Collection[str], applications: Counter[str]
+) -> tuple[str, str]:
     """(application, profile) of a file's stem, judged by the stems beside it."""
     cuts = [index for index, character in enumerate(stem) if character == "-"]
-    others = {other.rpartition("-")[0] for other in stems if other != stem}
-    if not cuts or stem in others:
+    if not cuts or stem in applications:
         return stem, DEFAULT_PROFILE
-    for siblings in (stems, others):
-        for cut in reversed(cuts):
-            if stem[:cut] in siblings:
-                return stem[:cut], stem[cut + 1 :]
+    for cut in reversed(cuts):
+        if stem[:cut] in stems:
+            return stem[:cut], stem[cut + 1 :]
+    for cut in reversed(cuts):
+        own = cut == cuts[-1]  # its last cut is in the count itself
+        if applications[stem[:cut]] > own:
+            return stem[:cut], stem[cut + 1 :]
     return stem[: cuts[-1]], stem[cuts[-1] + 1 :]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from importlib.util import find_spec
 
@@ -21,6 +22,7 @@ from .readings import Reading
 
 __all__ = ["save_bundle"]
 
+_SEPARATOR = re.compile(rb"\S\s*?[\r\n][#!]?---(?:\s|\Z)")  # something is before it
 _MOST_SAVES = 10  # attempts while others write the same files
 
 
@@ -76,8 +78,11 @@ def _own_file(
         slot = Slot(name.application, name.profile, Location(tree, tuple(folders)))
         found = next(files_of(slot, reading), None)
     except DocumentError as error:
-        # A broken file is replaced whole.
-        return error.location, reading.stamps_in(tree)
+        path = error.location
+        broken = tree.read(path, LARGEST_FILE)
+        if broken is not None and _SEPARATOR.search(broken.data):
+            raise Conflict(f"{path} holds several documents: edit the file") from error
+        return path, reading.stamps_in(tree)  # it is replaced whole
     if found is not None:
         path, documents = found
         if len(documents) > 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from copy import copy
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ from .environment.overlay import (
     make_lookup,
 )
 from .errors import (
+    ConfigError,
     ConfigNotFound,
     Conflict,
     DocumentError,
@@ -81,7 +83,7 @@ class ConfigServer:
         self._decrypts = decrypts
         self._overrides = _overriding(overrides)
         self.saves = 0  # what was begun before the last save may be older than it
-        self._problems: dict[Lookup, str] = {}
+        self._problems: dict[str, Lookup] = {}  # and a lookup that meets each
 
     async def fetch(
         self, application: str, profile: str = DEFAULT_PROFILE, label: str | None = None
@@ -192,9 +194,10 @@ class ConfigServer:
         try:
             found = await find(self.backend, lookup)
         except DocumentError as error:
+            self._forget_problems(lookup, but=str(error))
             self._note_problem(lookup, error)
             raise
-        self._problems.pop(lookup, None)
+        self._forget_problems(lookup)
         if self._decrypts and _has_ciphers(found.sources):
             found = found._replace(sources=await self._decrypted(found.sources))
         found = found._replace(sources=(*self._overrides, *found.sources))
@@ -227,28 +230,34 @@ class ConfigServer:
             return await self.backend.file(lookup, path)
         return None
 
-    def health(self) -> dict[str, Any]:
-        """Details for the owner: the backend, and files that did not parse.
+    async def health(self) -> dict[str, Any]:
+        """Details for the owner: the backend, and files that were met and do not parse.
 
-        A file counts as it was when last asked for. Raises BackendError when the
-        backend can answer nobody.
+        Raises BackendError when the backend can answer nobody.
         """
+        for lookup in set(self._problems.values()):  # some may be mended by now
+            with suppress(ConfigError):
+                await self.environment(lookup)
         details = (
             self.backend.health() if isinstance(self.backend, HealthBackend) else {}
         )
-        problems = sorted(set(self._problems.values()))
+        problems = sorted(self._problems)
         return {"backend": type(self.backend).__name__, **details, "problems": problems}
 
     def _note_problem(self, lookup: Lookup, error: DocumentError) -> None:
-        """Log a broken file once, and keep it for `health`.
-
-        It is kept until the lookup works again.
-        """
-        if str(error) not in self._problems.values():
+        """Log a broken file once, and keep it for `health` until it is mended."""
+        if str(error) not in self._problems:
             _logger.error("a file does not parse: %s", error)
-        self._problems[lookup] = str(error)
+        self._problems.setdefault(str(error), lookup)
         if len(self._problems) > _MOST_PROBLEMS:
             del self._problems[next(iter(self._problems))]
+
+    def _forget_problems(self, lookup: Lookup, but: str = "") -> None:
+        """Those that *lookup* met and does not meet any more."""
+        met = [problem for problem, by in self._problems.items() if by == lookup]
+        for problem in met:
+            if problem != but:
+                del self._problems[problem]
 
 
 def _has_ciphers(sources: Iterable[PropertySource]) -> bool:

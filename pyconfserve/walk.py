@@ -6,10 +6,17 @@ import errno
 import os
 import stat
 
-__all__ = ["Walk"]
+__all__ = ["ABSENT", "Walk"]
 
 _MOST_LINKS = 40  # in one path: the kernel's own limit
-_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO)
+ABSENT = (
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENXIO,
+    errno.EINVAL,  # a link that became a file before it was read
+)
 
 
 class Walk:
@@ -48,7 +55,7 @@ class Walk:
                     if part not in ("", ".")
                 ]
         except OSError as error:
-            if error.errno in _ABSENT:
+            if error.errno in ABSENT:
                 return None
             raise
         return self._last if self._last is not None else self._folders[-1]

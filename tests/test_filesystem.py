@@ -282,6 +282,37 @@ def test_a_broken_file_is_replaced_by_a_save(tmp_path):
     assert content(tmp_path) == {"orders.yml": "a: 1\n"}
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("orders-prod.yaml", "a: 1\n---\nb: 2\n---\nc: [\n"),
+        ("orders-prod.yml", "a: [\r\n--- # two\r\nb: 2\r\n"),
+        ("orders-prod.properties", "a=\\u00\n#---\nb=2\n"),
+    ],
+)
+def test_broken_documents_are_not_replaced_by_a_save(tmp_path, file, text):
+    """The good ones beside the broken one would be lost."""
+    (tmp_path / "main").mkdir()
+    (tmp_path / "main" / file).write_text(text)
+    backend = FilesystemConfigBackend(tmp_path)
+    with pytest.raises(Conflict, match="holds several documents: edit the file"):
+        asyncio.run(backend.save(ConfigSource("orders", "prod", "main", {"a": 1})))
+    assert (tmp_path / "main" / file).read_bytes().decode() == text
+
+
+def test_a_folder_that_went_away_is_not_an_answer_of_nothing(tmp_path):
+    """A client would start without its configuration; Spring's folders may be absent."""
+    lookup = make_lookup("orders", "prod", dialect=OWN)
+    root = tmp_path / "root"
+    backend = FilesystemConfigBackend(root, refresh_interval=0)
+    assert asyncio.run(backend.sources(lookup)).sources == ()
+    root.rmdir()
+    with pytest.raises(BackendUnavailable):
+        asyncio.run(backend.sources(lookup))
+    absent = FilesystemConfigBackend(root, makes_folders=False)
+    assert asyncio.run(absent.sources(lookup)).sources == ()
+
+
 def test_one_broken_file_leaves_the_others_served(tmp_path):
     """The error has its path below the root and its line; it is listed all the same."""
     write(tmp_path, {"orders.yml": "a: 1\nb: [\n", "other.yml": "a: 1"})

@@ -521,3 +521,15 @@ print("done")
     assert run_child(program, root) == ["done"]
     modes = [stat.S_IMODE((root / path).stat().st_mode) for path in ("a", "a/new.yml")]
     assert modes == [0o700, 0o600]
+
+
+def test_a_link_to_nothing_has_a_stamp(tmp_path):
+    """What it leads to may come without a trace in any folder that was looked at."""
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "orders.yml").symlink_to("shared/orders.yml")
+    tree = FolderTree(tmp_path)
+    before = tree.stamp(("", "orders.yml"), fresh=True)
+    (tmp_path / "shared/orders.yml").write_text("a: 1\n")
+    after = tree.stamp(("", "orders.yml"), fresh=True)
+    assert before[1] is not None
+    assert before[1] != after[1]

@@ -422,10 +422,10 @@ def test_a_broken_file_is_logged_once_and_a_problem_until_it_is_mended(
     assert source_names(fetch(server, "other")) == ["other-default"]
     locations = {f"file:{tmp_path}/": "UP"}
     expected = {"backend": "FilesystemConfigBackend", "locations": locations}
-    assert {**expected, "problems": [problem]} == server.health()
+    assert {**expected, "problems": [problem]} == asyncio.run(server.health())
     (tmp_path / "orders.yml").write_text("a: 1\n")
     assert source_names(fetch(server, "orders")) == ["orders-default"]
-    assert {**expected, "problems": []} == server.health()
+    assert {**expected, "problems": []} == asyncio.run(server.health())
     logged = [
         ("pyconfserve.server", logging.ERROR, f"a file does not parse: {problem}")
     ]
@@ -453,14 +453,14 @@ def test_a_broken_file_is_one_problem_however_many_ask_for_it(tmp_path, caplog):
     for number in range(150):
         with pytest.raises(DocumentError):
             fetch(server, f"app{number}")
-    assert len(server.health()["problems"]) == 1
+    assert len(asyncio.run(server.health())["problems"]) == 1
     assert len(caplog.records) == 1
 
 
 def test_health_of_a_backend_that_does_not_say():
     """Its type, and no problems."""
     expected = {"backend": "ThreeMethods", "problems": []}
-    assert expected == server_of(backend=ThreeMethods()).health()
+    assert expected == asyncio.run(server_of(backend=ThreeMethods()).health())
 
 
 def test_closing_closes_the_backend_that_can():
@@ -469,3 +469,13 @@ def test_closing_closes_the_backend_that_can():
     asyncio.run(server.close())
     assert server.backend.closed == 1
     assert asyncio.run(server_of(backend=ThreeMethods()).close()) is None
+
+
+def test_a_mended_file_is_no_problem_though_nobody_asks_again(tmp_path):
+    """Health looks again: who met the problem may never come back."""
+    (tmp_path / "application.yml").write_text("a: [")
+    server = ConfigServer(FilesystemConfigBackend(tmp_path, refresh_interval=0))
+    with pytest.raises(DocumentError):
+        fetch(server, "orders")
+    (tmp_path / "application.yml").write_text("a: 1")
+    assert asyncio.run(server.health())["problems"] == []

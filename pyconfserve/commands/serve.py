@@ -189,7 +189,9 @@ async def _serve(
     try:
         host, port = await listener.start(settings.host, settings.port)
     except OSError as error:
-        reason = os.strerror(error.errno or 0).lower()
+        number = error.errno or 0  # below 0 where the name is not known
+        text = os.strerror(number) if number > 0 else error.strerror
+        reason = str(text).lower()
         raise SettingsError(
             f"cannot listen on {settings.host}:{settings.port}: {reason}"
         ) from error

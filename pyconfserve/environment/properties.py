@@ -13,7 +13,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from ..errors import InvalidRequest
-from .formats.document import DEEPEST, LONGEST_INTEGER, LONGEST_KEY, MOST_NODES
+from .formats.document import (
+    DEEPEST,
+    LARGEST_FLAT,
+    LONGEST_INTEGER,
+    LONGEST_KEY,
+    MOST_NODES,
+    Entry,
+    flat_size,
+)
 
 __all__ = ["Tree", "check_tree", "flatten", "merge"]
 
@@ -27,11 +35,11 @@ def flatten(tree: Mapping[str, Tree]) -> dict[str, Any]:
     `{"a": {"b": [1, None]}}` gives `{"a.b[0]": 1, "a.b[1]": ""}`: null and an empty
     list are the empty text, an empty map is nothing at all. Of two spellings of one
     flat key the later value wins, at the place of the first. A tree that is flat
-    already comes out as it is. Raises ValueError when aliases blow it up to more than
-    MOST_NODES values.
+    already comes out as it is. Raises ValueError when it holds more than MOST_NODES
+    values, or LARGEST_FLAT characters once flat.
     """
     flat: dict[str, Any] = {}
-    budget = [MOST_NODES]
+    budget = [MOST_NODES, LARGEST_FLAT]
     for key, value in tree.items():
         _flatten(key, value, flat, budget)
     return flat
@@ -51,9 +59,13 @@ def _flatten(key: str, value: Tree, flat: dict[str, Any], budget: list[int]) -> 
             _flatten(f"{key}[{index}]", child, flat, budget)
     else:
         flat[key] = "" if value is None or value == [] else value
+        content = value.value if isinstance(value, Entry) else value
+        budget[1] -= flat_size(key, content)
     budget[0] -= 1
     if budget[0] < 0:
         raise ValueError(f"more than {MOST_NODES} values")
+    if budget[1] < 0:
+        raise ValueError(f"more than {LARGEST_FLAT} characters once it is flat")
 
 
 def merge(sources: Iterable[Mapping[str, Value]]) -> dict[str, Value]:

@@ -11,6 +11,7 @@ from .grammar import LARGEST_BODY
 from .messages import Request
 
 _MOST = 100  # parameters of a query: no route knows more than three
+_LONGEST_REMEMBERED = 256  # characters of an Accept header
 _BYTES = "application/octet-stream"
 
 __all__ = [
@@ -68,17 +69,23 @@ def prefers_bytes(request: Request) -> bool:
     return False
 
 
-@lru_cache(1024)
 def media_type_of(accept: str) -> str:
     """JSON or Spring's V2 JSON, by an Accept header; JSON where nothing fits, which
     helps curl and browsers.
     """
+    return (_remembered if len(accept) <= _LONGEST_REMEMBERED else _media_type)(accept)
+
+
+def _media_type(accept: str) -> str:
     for media_range in _ranked(accept):
         if media_range in ("*/*", "application/*", JSON):
             return JSON
         if media_range in ("application/*+json", V2_JSON):
             return V2_JSON
     return JSON
+
+
+_remembered = lru_cache(1024)(_media_type)
 
 
 def _ranked(accept: str) -> list[str]:

@@ -28,7 +28,7 @@ class Deadlines(NamedTuple):
     head: float = 10
     body: float = 30
     idle: float = 75  # nginx's keepalive_timeout
-    writing: float = 30  # until an answer is taken
+    writing: float = 30  # until an answer is taken, all of it
     linger: float = 2  # to take the answer that ends a connection
     drain: float = 30  # for all that is open when the server is told to stop
 
@@ -158,9 +158,9 @@ class Connection(asyncio.Protocol):
             if isinstance(event, Response):
                 self._transport.write(serialize(CONTINUE, date=""))
                 continue
+            self._enter("answering")  # the next head has a deadline of its own
             response = self._routes.ready(event)
             if response is None:
-                self._enter("answering")
                 self._task = asyncio.get_running_loop().create_task(self._answer(event))
                 return
             self._send(event, response)

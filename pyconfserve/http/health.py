@@ -15,7 +15,7 @@ async def report(
 ) -> tuple[int, dict[str, Any]]:
     """The HTTP status and the document; 503 only when the backend can answer nobody."""
     try:
-        details = server.health()
+        details = await server.health()
     except ConfigError as error:
         return 503, {"status": "DOWN", "problem": str(error)} if with_details else {
             "status": "DOWN"

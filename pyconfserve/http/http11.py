@@ -27,6 +27,7 @@ __all__ = ["CONTINUE", "HeadMemo", "Parser", "serialize"]
 _LONGEST_CHUNK_LINE = 256  # bytes; extensions are counted and ignored
 _MOST_BLANK_LINES = 2  # before a request line: RFC 9112 §2.2 asks to skip one
 _MEMO_OVERHEAD = 600  # bytes of a parsed request beside its head
+_MEMO_HEADER = 96  # and of each header
 _LARGEST_MEMO_HEAD = 2 * 1024  # bytes of a head that is remembered
 _LARGEST_MEMO = 4 * 1024 * 1024  # bytes of all remembered heads
 
@@ -59,7 +60,7 @@ class HeadMemo:
             return
         if "authorization" in request.headers or "x-config-token" in request.headers:
             return
-        size = len(head) + _MEMO_OVERHEAD
+        size = len(head) + _MEMO_OVERHEAD + _MEMO_HEADER * len(request.headers)
         if self._size + size > self._limit:
             self._requests.clear()
             self._size = 0

@@ -110,15 +110,16 @@ class Listener:
         """End the connections whose deadline is over; one timer for all of them."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for connection in [
-            found for found in self.connections if found.deadline <= now
-        ]:
-            connection.expire()
         deadlines = self.deadlines
         shortest = min(
             deadlines.head, deadlines.body, deadlines.idle, deadlines.writing
         )
+        # First of all: an error in one connection must not end this for the others.
         self._sweeper = loop.call_later(min(1.0, shortest / 4), self._sweep)
+        for connection in [
+            found for found in self.connections if found.deadline <= now
+        ]:
+            connection.expire()
 
 
 async def _last_passes() -> None:

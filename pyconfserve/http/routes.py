@@ -6,6 +6,7 @@ it gets.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from typing import TYPE_CHECKING
@@ -215,7 +216,8 @@ class Routes:
     async def _save(self, request: Request, segments: tuple[str, ...]) -> Response:
         if self._server.is_read_only:
             raise ReadOnlyBackend
-        properties = json_body(request)
+        # A large body takes a while, in which others are answered.
+        properties = await asyncio.to_thread(json_body, request)
         application, profile, *label = segments
         saved = await self._server.save(
             application, profile, properties, *label or (self._server.default_label,)

@@ -163,3 +163,11 @@ def test_a_tree_that_cannot_be_stored(tree, problem):
     with pytest.raises(InvalidRequest) as caught:
         properties.check_tree(tree)
     assert f"properties: {problem}" == str(caught.value)
+
+
+def test_a_long_key_above_many_items_is_not_flattened():
+    """Each item repeats it: a body of 1 MiB would be 30 GB."""
+    with pytest.raises(ValueError, match=r"^more than 67108864 characters"):
+        properties.flatten({"k" * 200_000: [0] * 150_000})
+    with pytest.raises(InvalidRequest):
+        properties.check_tree({"k" * 200_000: [0] * 150_000})

@@ -14,6 +14,7 @@ from ...errors import DocumentError
 __all__ = [
     "DEEPEST",
     "LARGEST_FILE",
+    "LARGEST_FLAT",
     "LONGEST_INTEGER",
     "LONGEST_KEY",
     "MOST_ALIASES",
@@ -22,6 +23,7 @@ __all__ = [
     "Document",
     "Entry",
     "check_integer",
+    "flat_size",
     "make_document",
 ]
 
@@ -30,6 +32,8 @@ MOST_ALIASES = 50  # to collections, a file: SnakeYAML's maxAliasesForCollection
 MOST_DOCUMENTS = 100  # in a file: each is judged and merged for every answer
 MOST_NODES = 200_000  # of a file, aliases expanded: a second of work and 50 MB
 LARGEST_FILE = 3 * 1024 * 1024  # bytes: SnakeYAML's codePointLimit
+LARGEST_FLAT = 64 * 1024 * 1024  # characters of all keys and texts, lists and
+# aliases expanded: as much as the cache holds; a long key above many items is a bomb
 LONGEST_KEY = 1024  # bytes of a flat key: room for any real one, not for a bomb
 LONGEST_INTEGER = 1024  # bits: larger ones cost every reader quadratic time
 
@@ -62,14 +66,23 @@ def make_document(entries: dict[str, Entry]) -> Document:
 
     Raises DocumentError for a key above the limit.
     """
+    size = 0
     for key, entry in entries.items():
+        size += flat_size(key, entry.value)
         if len(key) * 4 > LONGEST_KEY and len(key.encode("utf-8")) > LONGEST_KEY:
             raise DocumentError(
                 f"a key is longer than {LONGEST_KEY} bytes", entry.line, entry.column
             )
         if entry.value is None:
             entries[key] = entry._replace(value="")
+    if size > LARGEST_FLAT:
+        raise DocumentError(f"more than {LARGEST_FLAT} characters once it is flat")
     return Document(entries)
+
+
+def flat_size(key: str, value: Any) -> int:
+    """The characters that one flat property adds to an answer."""
+    return len(key) + (len(value) if isinstance(value, str) else 0)
 
 
 def check_integer(text: str, base: int = 10) -> int:

@@ -7,13 +7,14 @@ document; `items[]=a,b` is a list.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from ...errors import DocumentError, SchemaViolation
 from ..properties import Tree, flatten
 from ..values import text_of
-from .document import MOST_DOCUMENTS, Document, Entry, make_document
+from .document import MOST_DOCUMENTS, MOST_NODES, Document, Entry, make_document
 
 __all__ = ["parse", "write"]
 
@@ -48,9 +49,8 @@ class _Line(NamedTuple):
 
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column, from 1, of an offset in the text."""
-        start, line, column = next(
-            place for place in reversed(self.places) if place[0] <= offset
-        )
+        after = bisect_right(self.places, offset, key=lambda place: place[0])
+        start, line, column = self.places[after - 1]
         return line, column + offset - start
 
 
@@ -122,6 +122,8 @@ def _read_line(line: _Line, entries: dict[str, Entry]) -> None:
     key = _unescape(found[1], place)
     if key.endswith("[]"):
         for index, item in enumerate(_items(line.text, found.end())):
+            if index >= MOST_NODES:
+                raise DocumentError(f"more than {MOST_NODES} items", *place)
             place = line.place(item.start(1))
             entries[f"{key[:-2]}[{index}]"] = Entry(_unescape(item[1], place), *place)
     else:

@@ -23,7 +23,8 @@ _TOKEN = re.compile(
     r"|\d\d:\d\d:\d\d(?:\.\d+)?)(?![\w.:-])",
     re.DOTALL,
 )
-_DEEP_KEY = re.compile(rf"(?:(?:[\w-]+|\"\")[ \t]*\.[ \t]*){{{DEEPEST}}}")
+# From the start of a word and without going back: a long word would cost its square.
+_DEEP_KEY = re.compile(rf"(?<![\w-])(?:(?:[\w-]++|\"\")[ \t]*+\.[ \t]*+){{{DEEPEST}}}")
 _PLACE = re.compile(r"\(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 

@@ -22,6 +22,7 @@ _BOOLEANS = {
     for word in words
     for spelling in (word, word.capitalize(), word.upper())
 }
+_LONGEST_REMEMBERED = 64  # characters: longer ones are rarely met twice
 _NULLS = ("", "~", "null", "Null", "NULL")
 _SPECIAL = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}
 _INTEGER = re.compile(
@@ -41,18 +42,24 @@ _TIMESTAMP = re.compile(
 )
 
 
-@lru_cache(8192)
 def resolve(text: str) -> Any:
     """What a plain scalar means: `017` is 15, `yes` is True (spring.md 3).
 
     `2024-01-01` stays text. Raises ValueError for an integer above the limit.
     """
+    return (_remembered if len(text) <= _LONGEST_REMEMBERED else _resolve)(text)
+
+
+def _resolve(text: str) -> Any:
     first = text[:1]
     if first in "0123456789-+.":
         return _resolve_number(text) if text else None
     if text in _NULLS:
         return None
     return _BOOLEANS.get(text, text)
+
+
+_remembered = lru_cache(8192)(_resolve)
 
 
 def _resolve_number(text: str) -> Any:

@@ -274,3 +274,26 @@ def test_a_tree_that_cannot_be_written(suffix, error, problem):
     with pytest.raises(error) as caught:
         formats.write({"a": math.nan, "b": None}, suffix)
     assert problem == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text"),
+    [
+        ("yml", "a: &a " + "x" * 1_000_000 + "\n" + "".join(f"k{i}: *a\n" for i in range(20_000))),
+        ("yml", f"? {'k' * 200_000}\n: [{'0,' * 150_000}0]\n"),
+        ("json", '{"' + "k" * 200_000 + '": [' + "0," * 150_000 + "0]}"),
+        ("toml", f"{'k' * 200_000} = [{'0,' * 150_000}0]\n"),
+        ("properties", "k" * 1000 + "[]=" + "," * 2_000_000),
+    ],
+    ids=["scalar aliases", "yaml key", "json key", "toml key", "properties items"],
+)  # fmt: skip
+def test_what_a_small_file_can_grow_to_is_bounded(suffix, text):
+    """Texts that aliases repeat, and keys that items repeat."""
+    with pytest.raises(DocumentError):
+        formats.parse(text.encode(), suffix)
+
+
+def test_a_list_over_many_lines_is_read_in_linear_time():
+    """The place of each item is looked up, not searched for."""
+    (document,) = formats.parse(b"a[]=" + b"x\\\n," * 100_000, "properties")
+    assert len(document.entries) == 100_000
