@@ -75,13 +75,16 @@ def collect(source: Any, environ: Mapping[str, str], where: str = "") -> dict[st
 
 
 def collect_variables(environ: Mapping[str, str]) -> dict[str, Any]:
-    """The parsed settings of the environment, by field name; raises SettingsError."""
+    """The parsed settings of the environment, by field name; raises SettingsError.
+
+    `PYCONFSERVE_PORT=tcp://10.0.0.1:8888` is none: Kubernetes sets it in every pod
+    beside a Service of the name `pyconfserve`.
+    """
     return {
-        setting.name: parse_setting(
-            setting, environ[variable_of(setting)], variable_of(setting)
-        )
+        setting.name: parse_setting(setting, environ[variable], variable)
         for setting in _FIELDS
-        if variable_of(setting) in environ
+        if (variable := variable_of(setting)) in environ
+        and not environ[variable].startswith("tcp://")
     }
 
 

@@ -439,6 +439,11 @@ class TestVariables:
         expected = {"port": 9000, "read_only": True, "search_locations": ("/a", "/b")}
         assert expected == collect_variables(environ)
 
+    def test_what_kubernetes_sets_beside_a_service_is_no_setting(self):
+        """A Service named pyconfserve would otherwise keep every pod from starting."""
+        environ = {"PYCONFSERVE_PORT": "tcp://10.0.0.1:8888", "PYCONFSERVE_HOST": "::"}
+        assert collect_variables(environ) == {"host": "::"}
+
     def test_no_variables_no_settings(self):
         """An empty environment says nothing."""
         assert collect_variables({}) == {}
