@@ -53,7 +53,9 @@ def save_bundle(
             raise ValueTooLarge(f"a bundle is at most {LARGEST_FILE} bytes as a file")
         twins = [f"{stem}.{other}" for other in OWN.suffixes if other != suffix]
         changes: dict[str, bytes | None] = {
-            twin: None for twin in twins if tree.stamp((twin,), fresh=True) != (None,)
+            twin: None
+            for twin in twins
+            if tree.stamp((twin,), fresh=True) != (None,) and tree.list(twin) is None
         }
         try:
             tree.change(

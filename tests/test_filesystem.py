@@ -313,6 +313,15 @@ def test_a_folder_that_went_away_is_not_an_answer_of_nothing(tmp_path):
     assert asyncio.run(absent.sources(lookup)).sources == ()
 
 
+def test_a_folder_named_like_a_twin_is_left_alone(tmp_path):
+    """It is no file that could hide the saved one."""
+    (tmp_path / "main/orders-prod.json").mkdir(parents=True)
+    backend = FilesystemConfigBackend(tmp_path)
+    save(backend, "orders", "prod", {"a": 1})
+    assert (tmp_path / "main/orders-prod.json").is_dir()
+    assert content(tmp_path) == {"main/orders-prod.yaml": "a: 1\n"}
+
+
 def test_one_broken_file_leaves_the_others_served(tmp_path):
     """The error has its path below the root and its line; it is listed all the same."""
     write(tmp_path, {"orders.yml": "a: 1\nb: [\n", "other.yml": "a: 1"})
