@@ -39,6 +39,7 @@ _FIELDS = {
     f"{_SERVER}encrypt.enabled": "encrypt_enabled",
 }
 _NATIVE = ("search-locations", "add-label-locations", "default-label", "version")
+_MEMBER = (*_NATIVE, "type", "order", "fail-on-error")  # of a composite
 _READ = (
     "spring.profiles.active",
     "server.servlet.context-path",
@@ -175,7 +176,7 @@ def _native(
 def _members(values: Mapping[str, str]) -> list[dict[str, str]]:
     """The members of a composite with their settings, in order."""
     found: dict[int, dict[str, str]] = {}
-    names = {_relaxed(name): name for name in _NATIVE}
+    names = {_relaxed(name): name for name in _MEMBER}
     for key, value in values.items():
         match = _COMPOSITE.fullmatch(key)
         if match:
@@ -191,6 +192,8 @@ def _member(member: Mapping[str, str], settings: Settings) -> ConfigBackend:
     if kind != "native":
         problem = f"backends of type {kind or 'none'} are not served yet"
         raise SettingsError(problem, f"{_SERVER}composite")
+    if unknown := [name for name in member if name not in _MEMBER]:
+        raise SettingsError("unknown setting", f"{_SERVER}composite[].{unknown[0]}")
     return _native(member, member.get("search-locations", ""), settings)
 
 

@@ -758,6 +758,13 @@ class TestComposite:
             f"{SERVER}native.search-locations: expected folders"
         )
 
+    def test_what_a_member_does_not_know_is_an_error(self, folders):
+        """A misspelled setting of it would change nothing, unseen."""
+        member = {**native(folders / "one"), "search-location": "x"}
+        assert refused_backend(composite(member)) == (
+            f"{SERVER}composite[].search-location: unknown setting"
+        )
+
     def test_a_composite_needs_members(self):
         """None at all would be a failure at every request."""
         assert refused_backend(composite()) == f"{SERVER}composite: expected backends"
