@@ -38,6 +38,7 @@ __all__ = [
     "RefreshingBackend",
     "RequestBackend",
     "StampedBackend",
+    "default_label_of",
     "find",
 ]
 
@@ -184,6 +185,13 @@ class ClosingBackend(Protocol):
         ...
 
 
+def default_label_of(backend: ConfigBackend) -> str:
+    """The label of requests that name none, where the backend has a say in it."""
+    return (
+        backend.default_label if isinstance(backend, LabelledBackend) else DEFAULT_LABEL
+    )
+
+
 async def find(backend: ConfigBackend, lookup: Lookup) -> Found:
     """What *backend* has for *lookup*.
 
@@ -192,9 +200,7 @@ async def find(backend: ConfigBackend, lookup: Lookup) -> Found:
     """
     if isinstance(backend, LookupBackend):
         return await backend.sources(lookup)
-    default = (
-        backend.default_label if isinstance(backend, LabelledBackend) else DEFAULT_LABEL
-    )
+    default = default_label_of(backend)
     stamped = isinstance(backend, StampedBackend)
     stamp = backend.stamp(()) if isinstance(backend, StampedBackend) else None
     labels = tuple(reversed(lookup.labels)) or (default,)

@@ -125,15 +125,15 @@ class FolderTree:
                 self._stamps = {}
 
     def _stat(self, path: str) -> Hashable:
-        with reported(path):
-            try:
-                status = os.stat(f"{self.root}/{path}")
-            except ValueError:
-                return None
-            except OSError as error:
-                if error.errno not in ABSENT:
-                    raise  # not known to be absent: a guess would serve other values
+        try:
+            status = os.stat(f"{self.root}/{path}")
+        except ValueError:
+            return None
+        except OSError as error:
+            if error.errno in ABSENT:
                 return self._link(path)
+            with reported(path):  # a guess would serve other values
+                raise
         settled = abs(time.time_ns() - status.st_ctime_ns) > _UNSETTLED
         return (
             status.st_dev,

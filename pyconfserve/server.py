@@ -16,10 +16,10 @@ from .backend import (
     ConfigSource,
     Found,
     HealthBackend,
-    LabelledBackend,
     PlainFile,
     PlainFileBackend,
     RequestBackend,
+    default_label_of,
     find,
 )
 from .environment import names, rendering
@@ -34,6 +34,7 @@ from .environment.overlay import (
     PropertySource,
     make_lookup,
 )
+from .environment.values import is_encrypted
 from .errors import (
     ConfigError,
     ConfigNotFound,
@@ -180,11 +181,7 @@ class ConfigServer:
 
         It counts where the dialect leaves it to the backend.
         """
-        return (
-            self.backend.default_label
-            if isinstance(self.backend, LabelledBackend)
-            else DEFAULT_LABEL
-        )
+        return default_label_of(self.backend)
 
     async def environment(self, lookup: Lookup) -> tuple[Environment, Found]:
         """The whole answer, and what it was made from.
@@ -262,7 +259,7 @@ class ConfigServer:
 
 def _has_ciphers(sources: Iterable[PropertySource]) -> bool:
     return any(
-        isinstance(entry.value, str) and entry.value.startswith("{cipher}")
+        is_encrypted(entry.value)
         for source in sources
         for entry in source.entries.values()
     )

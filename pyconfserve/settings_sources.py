@@ -17,21 +17,24 @@ from .settings import PREFIX, Settings, variable_of
 __all__ = [
     "collect",
     "collect_variables",
+    "nearest",
+    "parse_fields",
     "parse_setting",
     "read_file",
     "read_settings",
+    "relaxed",
 ]
 
 _FIELDS: tuple[Field[Any], ...] = fields(Settings)
 
 
-def _relaxed(key: str) -> str:
+def relaxed(key: str) -> str:
     """A key without the differences between its spellings: `basePath`, `BASE_PATH`."""
     return key.replace("-", "").replace("_", "").lower()
 
 
-_KNOWN = {_relaxed(PREFIX + setting.metadata["key"]): setting for setting in _FIELDS}
-_OPTIONS = _relaxed(f"{PREFIX}backend.options")
+_KNOWN = {relaxed(PREFIX + setting.metadata["key"]): setting for setting in _FIELDS}
+_OPTIONS = relaxed(f"{PREFIX}backend.options")
 
 
 def parse_setting(setting: Field[Any], value: Any, source: str) -> Any:
@@ -42,6 +45,15 @@ def parse_setting(setting: Field[Any], value: Any, source: str) -> Any:
         raise SettingsError(
             str(error), PREFIX + setting.metadata["key"], source
         ) from error
+
+
+def parse_fields(values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Values by field name as their types; raises SettingsError with *source*."""
+    return {
+        setting.name: parse_setting(setting, values[setting.name], source)
+        for setting in _FIELDS
+        if setting.name in values
+    }
 
 
 def read_settings(source: Any, environ: Mapping[str, str] | None = None) -> Settings:
@@ -122,25 +134,26 @@ def _of_mapping(
     values: dict[str, Any] = {}
     options: dict[str, Any] = {}
     for key, value in _leaves(source):
-        relaxed = _relaxed(key.partition("[")[0])
-        if relaxed.startswith(f"{_OPTIONS}."):
+        name = relaxed(key.partition("[")[0])
+        if name.startswith(f"{_OPTIONS}."):
             options[key.split(".", _OPTIONS.count(".") + 1)[-1]] = value
-        elif relaxed in _KNOWN and "[" in key:
-            values.setdefault(relaxed, []).append(value)
-        elif relaxed in _KNOWN:
-            values[relaxed] = value
-        elif f"{relaxed}.".startswith(_relaxed(PREFIX)):
-            raise SettingsError(_unknown(key), key, where)
+        elif name in _KNOWN and "[" in key:
+            values.setdefault(name, []).append(value)
+        elif name in _KNOWN:
+            values[name] = value
+        elif f"{name}.".startswith(relaxed(PREFIX)):
+            known = [PREFIX + setting.metadata["key"] for setting in _FIELDS]
+            raise SettingsError(nearest(key, known), key, where)
     if options:
         values[_OPTIONS] = nest(options)
-    return [(_KNOWN[relaxed], value) for relaxed, value in values.items()]
+    return [(_KNOWN[name], value) for name, value in values.items()]
 
 
 def _leaves(source: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any]]:
     """The flat keys of a mapping as far as settings go: theirs may be lists or maps."""
     for name, value in source.items():
         key = f"{above}{name}"
-        if isinstance(value, Mapping) and _relaxed(key) not in _KNOWN:
+        if isinstance(value, Mapping) and relaxed(key) not in _KNOWN:
             yield from _leaves(value, f"{key}.")
         else:
             yield key, value
@@ -159,11 +172,11 @@ def _of_getter(source: Any) -> Iterable[tuple[Field[Any], Any]]:
     return [(setting, value) for setting, value in asked if value is not None]
 
 
-def _unknown(key: str) -> str:
+def nearest(key: str, known: Iterable[str]) -> str:
+    """What is wrong with an unknown *key*: the nearest of the *known* ones."""
     from difflib import get_close_matches  # costs the start, and is for mistakes only
 
-    known = [PREFIX + setting.metadata["key"] for setting in _FIELDS]
-    near = get_close_matches(key, known, n=1, cutoff=0)
+    near = get_close_matches(key, list(known), n=1, cutoff=0)
     return f"unknown setting, the nearest known one is {near[0]}"
 
 

@@ -20,6 +20,7 @@ from .environment.values import text_of
 from .errors import SettingsError
 from .filesystem import FilesystemConfigBackend
 from .settings import Settings, boolean
+from .settings_sources import nearest, relaxed
 
 __all__ = ["SpringSettings", "read_spring", "spring_backend", "spring_options"]
 
@@ -63,6 +64,7 @@ _WITHOUT_EFFECT = (
     ),
 )
 _KNOWN = (*_FIELDS, *_READ, *_WITHOUT_EFFECT)
+_NAMES = {relaxed(name): name for name in _KNOWN}
 _FREE = ("overrides.", "health.", "git.", "composite[", "encrypt.")  # below _SERVER
 _NOT_YET = {
     "spring.security.user.": "users are not there yet, and this would protect nothing",
@@ -93,8 +95,8 @@ def read_spring(
 
     Raises SettingsError.
     """
-    start = _relaxed(_SERVER)
-    if not is_asked and not any(_relaxed(key).startswith(start) for key in flat):
+    start = relaxed(_SERVER)
+    if not is_asked and not any(relaxed(key).startswith(start) for key in flat):
         return None
     raw = {**_lists_joined(flat), **_variables(environ)}
     values = {}
@@ -176,11 +178,11 @@ def _native(
 def _members(values: Mapping[str, str]) -> list[dict[str, str]]:
     """The members of a composite with their settings, in order."""
     found: dict[int, dict[str, str]] = {}
-    names = {_relaxed(name): name for name in _MEMBER}
+    names = {relaxed(name): name for name in _MEMBER}
     for key, value in values.items():
         match = _COMPOSITE.fullmatch(key)
         if match:
-            name = names.get(_relaxed(match[2]), match[2])
+            name = names.get(relaxed(match[2]), match[2])
             found.setdefault(int(match[1]), {})[name] = value
     if not found:
         raise SettingsError("expected backends", f"{_SERVER}composite")
@@ -209,24 +211,20 @@ def _name(key: str) -> str:
     """The name we know *key* by, however its words are spelled and joined."""
     key = _SPELLED.sub(lambda match: match[0].lower(), key)
     key = _BRACKETED.sub(rf"{_OVERRIDES}\1", key)
-    names = {_relaxed(name): name for name in _KNOWN}
-    return names.get(_relaxed(key), key)
+    return _NAMES.get(relaxed(key), key)
 
 
 def _check(name: str, key: str) -> None:
     """Refuse what is not known, and what protects in Java and would not here."""
     for start, reason in _NOT_YET.items():
-        if _relaxed(name).startswith(start):
+        if relaxed(name).startswith(start):
             raise SettingsError(reason, key)
     if not name.startswith(_SERVER) or name in _KNOWN:
         return
     if name.removeprefix(_SERVER).startswith(_FREE):
         return
-    from difflib import get_close_matches
-
     known = [name for name in _KNOWN if name.startswith(_SERVER)]
-    near = get_close_matches(name, known, n=1, cutoff=0)
-    raise SettingsError(f"unknown setting, the nearest known one is {near[0]}", key)
+    raise SettingsError(nearest(name, known), key)
 
 
 def _lists_joined(flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -291,7 +289,3 @@ def _bucket(key: str, size: int) -> int:
     for index in range(0, len(units), 2):
         code = (code * 31 + units[index] * 256 + units[index + 1]) & 0xFFFFFFFF
     return (code ^ code >> 16) & (size - 1)
-
-
-def _relaxed(key: str) -> str:
-    return key.replace("-", "").replace("_", "").lower()

@@ -11,7 +11,6 @@ from ..errors import ConfigError, SettingsError
 __all__ = ["COMMANDS", "main"]
 
 # A row is a module here with run(arguments).
-# A row is a module here with run(arguments).
 COMMANDS = {
     "serve": "serve a folder over HTTP",
     "encrypt": "encrypt a text for a {cipher} value",

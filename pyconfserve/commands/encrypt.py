@@ -11,7 +11,7 @@ from ..auto_configuration import make_cipher_of
 from ..environment.cipher import CIPHER, Cipher, encrypt_text
 from ..errors import SettingsError
 from ..settings import Settings
-from ..settings_sources import collect, collect_variables, parse_setting, read_file
+from ..settings_sources import collect, collect_variables, parse_fields, read_file
 
 __all__ = ["run", "run_with"]
 
@@ -55,10 +55,6 @@ def _settings(path: str | None) -> Settings:
 
     file = read_file(path) if path else {}
     spring = read_spring(file, os.environ, is_asked=True)
-    known = Settings.__dataclass_fields__
-    java = {
-        name: parse_setting(known[name], value, path or "")
-        for name, value in (spring.fields if spring else {}).items()
-    }
+    java = parse_fields(spring.fields if spring else {}, path or "")
     own = collect(file, os.environ, path or "")
     return Settings(**(java | own | collect_variables(os.environ)))

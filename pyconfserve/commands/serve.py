@@ -22,6 +22,7 @@ from ..settings import Settings, flag_of, help_of, variable_of
 from ..settings_sources import (
     collect,
     collect_variables,
+    parse_fields,
     parse_setting,
     read_file,
 )
@@ -124,16 +125,14 @@ def _settings(
     flags: argparse.Namespace, file: Mapping[str, Any], spring: SpringSettings | None
 ) -> Settings:
     """What flags, the environment and the file say, in this order of precedence."""
-    by_name = {setting.name: setting for setting in fields(Settings)}
     given = {
-        name: parse_setting(setting, getattr(flags, name), flag_of(setting) or name)
-        for name, setting in by_name.items()
-        if getattr(flags, name, None) is not None
+        setting.name: parse_setting(
+            setting, getattr(flags, setting.name), flag_of(setting) or setting.name
+        )
+        for setting in fields(Settings)
+        if getattr(flags, setting.name, None) is not None
     }
-    java = {
-        name: parse_setting(by_name[name], value, flags.settings or "")
-        for name, value in (spring.fields if spring else {}).items()
-    }
+    java = parse_fields(spring.fields if spring else {}, flags.settings or "")
     own = collect(file, os.environ, flags.settings or "")
     found: dict[str, Any] = {}
     for layer in (java, own, collect_variables(os.environ), given):

@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 from ..errors import InvalidRequest, UnsupportedMedia
 from .formats.document import Entry
 from .overlay import PropertySource
+from .values import CIPHER, is_encrypted
 
 __all__ = [
     "CIPHER",
@@ -27,7 +28,6 @@ __all__ = [
     "split_prefixes",
 ]
 
-CIPHER = "{cipher}"  # begins a value that is encrypted
 PLAIN = "{plain}"  # ends the prefixes: what follows is text, whatever it looks like
 
 _MEDIA_TYPE = re.compile(r"[\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+[ \t]*(?:;.*)?")
@@ -105,7 +105,7 @@ def decrypt_sources(
     """
     return tuple(
         _decrypted(source, cipher)
-        if any(map(_is_encrypted, source.entries.values()))
+        if any(is_encrypted(entry.value) for entry in source.entries.values())
         else source
         for source in sources
     )
@@ -150,7 +150,7 @@ def decrypt_text(body: str, content_type: str | None, cipher: Cipher) -> str:
 def _decrypted(source: PropertySource, cipher: Cipher | None) -> PropertySource:
     entries = dict(source.entries)
     for key, entry in source.entries.items():
-        if _is_encrypted(entry):
+        if is_encrypted(entry.value):
             del entries[key]
             name, text = _opened(key, entry.value.removeprefix(CIPHER), cipher)
             entries[name] = Entry(text)
@@ -165,10 +165,6 @@ def _opened(key: str, ciphertext: str, cipher: Cipher | None) -> tuple[str, str]
         return key, cipher.decrypt(prefixed.text, prefixed.key)
     except CannotDecrypt:
         return f"invalid.{key}", "<n/a>"
-
-
-def _is_encrypted(entry: Entry) -> bool:
-    return isinstance(entry.value, str) and entry.value.startswith(CIPHER)
 
 
 def _end_of_prefixes(text: str) -> int:

@@ -1,4 +1,4 @@
-"""An environment as bytes, one function a media type.
+"""An environment as text, one function a media type.
 
 Values are written one by one, because JSON as Spring's clients know it spells doubles
 as Java does and has texts for infinities (spring.md 3); keys and texts are escaped by
@@ -17,21 +17,12 @@ from .formats.document import Entry
 from .overlay import Environment, PropertySource
 from .values import number_text
 
-__all__ = ["JSON", "RENDERERS", "V2_JSON", "content_version", "render", "value_json"]
+__all__ = ["JSON", "RENDERERS", "V2_JSON", "content_version", "value_json"]
 
 _Writer = Callable[[str, Entry, str], str]
 
 JSON = "application/json"
 V2_JSON = "application/vnd.spring-cloud.config-server.v2+json"
-
-
-def render(environment: Environment, media_type: str) -> bytes:
-    """*environment* as a compact UTF-8 document of *media_type*, a key of RENDERERS.
-
-    Keys stand in the order of Spring's own document; V2 gives `{"value", "origin"}` for
-    each property.
-    """
-    return RENDERERS[media_type](environment).encode("utf-8")
 
 
 def content_version(sources: Iterable[PropertySource]) -> str:
@@ -48,6 +39,8 @@ def _v2_json(environment: Environment) -> str:
     return _document(environment, _property_with_origin)
 
 
+# An environment as a compact document of each media type, keys in Spring's order; V2
+# gives `{"value", "origin"}` for each property.
 RENDERERS: dict[str, Callable[[Environment], str]] = {JSON: _json, V2_JSON: _v2_json}
 
 

@@ -9,7 +9,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-__all__ = ["number_text", "text_of"]
+__all__ = ["CIPHER", "is_encrypted", "number_text", "text_of"]
+
+CIPHER = "{cipher}"  # begins a value that is encrypted
+
+
+def is_encrypted(value: Any) -> bool:
+    """Whether a flat value is for a cipher to open."""
+    return isinstance(value, str) and value.startswith(CIPHER)
 
 
 def text_of(value: Any) -> str:

@@ -12,10 +12,13 @@ from .messages import Request
 
 _MOST = 100  # parameters of a query: no route knows more than three
 _LONGEST_REMEMBERED = 256  # characters of an Accept header
-_BYTES = "application/octet-stream"
+BYTES = "application/octet-stream"
 
 __all__ = [
+    "BYTES",
     "accept_of",
+    "body_of",
+    "content_type_of",
     "json_body",
     "media_type_of",
     "parameters_of",
@@ -62,7 +65,7 @@ def resolves_placeholders(request: Request) -> bool:
 def prefers_bytes(request: Request) -> bool:
     """Whether a plain file is wanted as it is, by Accept, rather than as text."""
     for media_range in _ranked(accept_of(request)):
-        if media_range == _BYTES:
+        if media_range == BYTES:
             return True
         if media_range in ("*/*", "text/*", "text/plain"):
             return False
@@ -108,19 +111,29 @@ def _number(text: str) -> float:
         return 1.0
 
 
-def json_body(request: Request) -> dict[str, Any]:
-    """The map in a request's body, nested as sent; an empty body is an empty map."""
+def body_of(request: Request) -> bytes:
+    """The body, by whatever edge it came; raises BodyTooLarge."""
     if len(request.body) > LARGEST_BODY:
         raise BodyTooLarge(f"a body is at most {LARGEST_BODY} bytes")
-    media_type = (
-        request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
-    )
+    return request.body
+
+
+def content_type_of(request: Request, default: str = "") -> str:
+    """The media type of the body, without parameters and in lower case."""
+    content_type = request.headers.get("content-type", default)
+    return content_type.partition(";")[0].strip().lower()
+
+
+def json_body(request: Request) -> dict[str, Any]:
+    """The map in a request's body, nested as sent; an empty body is an empty map."""
+    body = body_of(request)
+    media_type = content_type_of(request, JSON)
     if media_type != JSON and not media_type.endswith("+json"):
         raise UnsupportedMedia("expected a body of application/json")
     from ..environment.formats import json as json_format  # for saves only
 
     try:
-        text = request.body.decode("utf-8").removeprefix("\ufeff")
+        text = body.decode("utf-8").removeprefix("\ufeff")
         return json_format.read_tree(text) if text.strip() else {}
     except UnicodeDecodeError as error:
         raise InvalidRequest("body", "expected UTF-8") from error

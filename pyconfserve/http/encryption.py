@@ -7,17 +7,16 @@ from collections.abc import Callable
 
 from ..environment.cipher import CannotDecrypt, Cipher, decrypt_text, encrypt_text
 from ..environment.rendering import JSON
-from ..errors import BodyTooLarge, ConfigNotFound, InvalidRequest
+from ..errors import ConfigNotFound, InvalidRequest
 from ..server import ConfigServer
 from .access import DECRYPT, ENCRYPT, READ
-from .grammar import LARGEST_BODY
+from .asked import body_of
 from .messages import Request, Response
 from .replies import text_response
 from .table import Route
 
 __all__ = ["encryption_routes"]
 
-_TEXT = "text/plain;charset=UTF-8"
 _Work = Callable[[str, str | None, Cipher], str]
 
 
@@ -38,7 +37,7 @@ def encryption_routes(server: ConfigServer) -> tuple[Route, ...]:
         public_key = _cipher(server).public_key()
         if public_key is None:
             raise ConfigNotFound("NOT_FOUND: no public key is there")
-        return text_response(public_key, _TEXT)
+        return text_response(public_key)
 
     return (
         Route("POST", ("encrypt",), ENCRYPT, encrypt),
@@ -58,14 +57,13 @@ def _cipher(server: ConfigServer) -> Cipher:
 
 
 async def _answer(request: Request, work: _Work, cipher: Cipher) -> Response:
-    if len(request.body) > LARGEST_BODY:
-        raise BodyTooLarge(f"a body is at most {LARGEST_BODY} bytes")
+    octets = body_of(request)
     content_type = request.headers.get("content-type")
     try:
-        body = request.body.decode("utf-8")
+        body = octets.decode("utf-8")
         text = await asyncio.to_thread(work, body, content_type, cipher)
     except CannotDecrypt as error:
         raise InvalidRequest("body", f"INVALID: {error}") from None
     except UnicodeDecodeError:
         raise InvalidRequest("body", "expected UTF-8") from None
-    return text_response(text, _TEXT)
+    return text_response(text)

@@ -12,14 +12,12 @@ from ..environment.placeholders import fill_from
 from ..environment.properties import merge
 from ..errors import ConfigNotFound, VersionConflict
 from ..server import ConfigServer
-from .asked import prefers_bytes, resolves_placeholders
+from .asked import BYTES, prefers_bytes, resolves_placeholders
 from .dates import http_date, parse_http_date
 from .messages import Request, Response
+from .replies import TEXT
 
 __all__ = ["answer_file"]
-
-_TEXT = "text/plain;charset=UTF-8"
-_BYTES = "application/octet-stream"
 
 
 async def answer_file(
@@ -32,12 +30,12 @@ async def answer_file(
     found = None if path is None else await server.file(lookup, path)
     if found is None:
         raise ConfigNotFound("no such file")
-    body, content_type = found.data, _BYTES
+    body, content_type = found.data, BYTES
     if not prefers_bytes(request):
         text = _decoded(request, body)
         if resolves_placeholders(request) and "${" in text:
             text = await _filled(server, lookup, text)
-        body, content_type = text.encode("utf-8"), _TEXT
+        body, content_type = text.encode("utf-8"), TEXT
     return _conditional(request, body, content_type, int(found.modified))
 
 

@@ -10,7 +10,9 @@ from ..answers import Answer
 from ..environment.rendering import JSON
 from .messages import Request, Response
 
-__all__ = ["conditional", "json_response", "text_response"]
+__all__ = ["TEXT", "conditional", "json_response", "text_response"]
+
+TEXT = "text/plain;charset=UTF-8"
 
 _PRIVATE = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 
@@ -29,13 +31,11 @@ def conditional(request: Request, answer: Answer) -> Response:
 def json_response(
     content: Mapping[str, Any] | list[Any], status: int = 200, content_type: str = JSON
 ) -> Response:
-    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8"
-    )
-    return Response(status, (("Content-Type", content_type), *_PRIVATE), body)
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return text_response(text, content_type, status)
 
 
-def text_response(text: str, content_type: str) -> Response:
+def text_response(text: str, content_type: str = TEXT, status: int = 200) -> Response:
     """A text that is for its asker alone."""
     headers = (("Content-Type", content_type), *_PRIVATE)
-    return Response(200, headers, text.encode("utf-8"))
+    return Response(status, headers, text.encode("utf-8"))

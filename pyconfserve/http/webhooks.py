@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl
 from ..environment.formats.json import read_tree
 from ..environment.names import LONGEST_NAME
 from ..errors import DocumentError, InvalidRequest, Unauthenticated, UnsupportedMedia
+from .asked import content_type_of
 from .messages import Request
 
 __all__ = ["ALL_APPLICATIONS", "Replays", "applications_of", "verify"]
@@ -183,8 +184,7 @@ def _names(path: str) -> list[str]:
 
 def _content(request: Request) -> dict[str, Any]:
     """The map in the body of a delivery; that of a form has a `path` only."""
-    content_type = request.headers.get("content-type", "")
-    media_type = content_type.partition(";")[0].strip().lower()
+    media_type = content_type_of(request)
     if media_type == "application/x-www-form-urlencoded":
         return {"path": _form_paths(request.body)}
     if re.fullmatch(r"application/(?:.+\+)?json", media_type):

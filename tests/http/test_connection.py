@@ -6,6 +6,7 @@ import socket
 import threading
 
 import pytest
+from held_backend import HeldBackend
 
 from pyconfserve.backend import InMemoryConfigBackend
 from pyconfserve.http.connection import Connection, Deadlines
@@ -20,21 +21,6 @@ UP = b'{"status":"UP"}'
 SAVED = b'{"saved":true}'
 SHORT = Deadlines(head=0.2, body=0.2, idle=0.2, writing=0.2, drain=0.2)
 PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-
-
-class HeldBackend(InMemoryConfigBackend):
-    """A backend whose fetches wait until they are let go."""
-
-    def __init__(self):
-        super().__init__()
-        self.is_asked = threading.Event()
-        self.may_answer = asyncio.Event()
-
-    async def fetch(self, application, profile, label="main"):
-        """The bundle, when it may be told."""
-        self.is_asked.set()
-        await self.may_answer.wait()
-        return await super().fetch(application, profile, label)
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ import logging
 import socket
 import subprocess
 import sys
-import threading
 import time
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 
 import pytest
+from held_backend import HeldBackend
 
 from pyconfserve.backend import InMemoryConfigBackend
 from pyconfserve.http.connection import Deadlines
@@ -22,21 +22,6 @@ GET = b"GET /app/default HTTP/1.1\r\nHost: a\r\n\r\n"
 HEALTH = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /app/default HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n"
 UP = b'{"status":"UP"}'
-
-
-class HeldBackend(InMemoryConfigBackend):
-    """A backend whose fetches wait until they are let go."""
-
-    def __init__(self):
-        super().__init__()
-        self.is_asked = threading.Event()
-        self.may_answer = asyncio.Event()
-
-    async def fetch(self, application, profile, label="main"):
-        """The bundle, when it may be told."""
-        self.is_asked.set()
-        await self.may_answer.wait()
-        return await super().fetch(application, profile, label)
 
 
 def make_listener(**options):

@@ -66,17 +66,13 @@ def make_document(entries: dict[str, Entry]) -> Document:
 
     Raises DocumentError for a key above the limit.
     """
-    size = 0
     for key, entry in entries.items():
-        size += flat_size(key, entry.value)
         if len(key) * 4 > LONGEST_KEY and len(key.encode("utf-8")) > LONGEST_KEY:
             raise DocumentError(
                 f"a key is longer than {LONGEST_KEY} bytes", entry.line, entry.column
             )
         if entry.value is None:
             entries[key] = entry._replace(value="")
-    if size > LARGEST_FLAT:
-        raise DocumentError(f"more than {LARGEST_FLAT} characters once it is flat")
     return Document(entries)
 
 

@@ -14,7 +14,15 @@ from typing import NamedTuple
 from ...errors import DocumentError, SchemaViolation
 from ..properties import Tree, flatten
 from ..values import text_of
-from .document import MOST_DOCUMENTS, MOST_NODES, Document, Entry, make_document
+from .document import (
+    LARGEST_FLAT,
+    MOST_DOCUMENTS,
+    MOST_NODES,
+    Document,
+    Entry,
+    flat_size,
+    make_document,
+)
 
 __all__ = ["parse", "write"]
 
@@ -67,6 +75,10 @@ def parse(text: str) -> tuple[Document, ...]:
             _read_line(line, parts[-1])
     if len(parts) > MOST_DOCUMENTS:
         raise DocumentError(f"more than {MOST_DOCUMENTS} documents")
+    for part in parts:  # nothing here comes by flatten, which counts for the others
+        size = sum(flat_size(key, entry.value) for key, entry in part.items())
+        if size > LARGEST_FLAT:
+            raise DocumentError(f"more than {LARGEST_FLAT} characters once it is flat")
     return tuple(make_document(part) for part in parts if part)
 
 
