@@ -14,12 +14,21 @@ from .environment.formats.document import Document
 from .environment.overlay import Dialect, PropertySource
 from .errors import DocumentError
 from .files import FileTree
+from .kept import LastUsed
 
 __all__ = ["Reading", "Seen", "read_settled"]
 
 _MOST_READINGS = 5  # of one lookup while its files change
+_MOST_PARSED = 16 * 1024 * 1024  # bytes of documents that are kept, of all backends
+_MOST_MET = 1024 * 1024  # bytes of the hashes of five thousand files
+_ENTRY_SIZE = 256  # bytes of one of their entries, beside its key and its text
 
 Seen = tuple[tuple[FileTree, tuple[str, ...]], ...]
+
+# A file that many lookups share, or that stays while others change, is kept parsed
+# when it is met again: those of one lookup alone would only burden the collector.
+_parsed: LastUsed[tuple[bytes, str, str], tuple[Document, ...]] = LastUsed(_MOST_PARSED)
+_met: LastUsed[int, bool] = LastUsed(_MOST_MET)
 
 
 class Reading:
@@ -59,7 +68,7 @@ class Reading:
         if found is None:
             return None
         try:
-            return formats.parse(
+            return _parse(
                 found.data, file.rpartition(".")[2], self.dialect.properties_charset
             )
         except DocumentError as error:
@@ -107,3 +116,22 @@ def read_settled(
         if attempt == _MOST_READINGS or reading.still_holds():
             break
     return Found(tuple(sources), label, seen=reading.seen(), stamp=reading.stamp())
+
+
+def _parse(data: bytes, suffix: str, charset: str) -> tuple[Document, ...]:
+    """What formats.parse gives, remembered by content; raises DocumentError."""
+    key = (data, suffix, charset)
+    documents = _parsed.get(key)
+    if documents is None:
+        documents = formats.parse(data, suffix, charset)
+        if _met.get(hash(key)):
+            _parsed.keep(key, documents, len(data) + _size(documents))
+        _met.keep(hash(key), True, 0)
+    return documents
+
+
+def _size(documents: tuple[Document, ...]) -> int:
+    """The bytes that *documents* take, about, beside the texts of their values."""
+    return sum(
+        _ENTRY_SIZE + len(key) for document in documents for key in document.entries
+    )

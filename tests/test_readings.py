@@ -53,6 +53,44 @@ def test_a_file_is_read_once_in_a_reading():
     assert tree.reads == ["a.yml"]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "is_same"),
+    [
+        pytest.param("a.yml", "a.yml", True, id="the same file"),
+        pytest.param("a.yml", "b.yml", True, id="another of the same content"),
+        pytest.param("a.yml", "c.yml", False, id="other content"),
+        pytest.param("a.yml", "a.yaml", False, id="another suffix"),
+    ],
+)
+def test_content_that_is_met_again_is_parsed_no_more(first, second, is_same):
+    """From the third time on, in whatever tree it stands."""
+    content = f"met: {first} and {second}".encode()
+    files = {"a.yml": content, "b.yml": content, "c.yml": content + b"!", "a.yaml": content}
+    Reading(OWN).documents(DictTree(files), first)
+    kept = Reading(OWN).documents(DictTree(files), first)
+    found = Reading(OWN).documents(DictTree(files), second)
+    assert is_same == (found is kept)
+
+
+def test_content_is_kept_by_charset():
+    """A properties file is Latin-1 in Spring's dialect and UTF-8 in ours."""
+    tree = DictTree({"a.properties": "a=\u00e9".encode()})
+    texts = [
+        Reading(dialect).documents(tree, "a.properties")[0].entries["a"].value
+        for dialect in (OWN, SPRING) * 3
+    ]
+    assert texts == ["\u00e9", "\u00c3\u00a9"] * 3
+
+
+def test_what_does_not_parse_is_refused_each_time():
+    """With the path that it has this time."""
+    tree = DictTree({"a.yml": b"{", "b.yml": b"{"})
+    for path in ("a.yml", "b.yml") * 3:
+        with pytest.raises(DocumentError) as caught:
+            Reading(OWN).documents(tree, path)
+        assert path == caught.value.location
+
+
 def test_a_reading_records_what_it_looked_at():
     """Each file that is there, and the folder of each that was looked for."""
     tree, other = DictTree({"a.yml": b"", "v/b.yml": b""}), DictTree({"c.yml": b""})

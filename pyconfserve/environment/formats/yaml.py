@@ -9,6 +9,7 @@ does the syntax; yaml_scalars.py says what a scalar means.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 from ...errors import DocumentError, MissingDependency
@@ -36,6 +37,7 @@ __all__ = ["parse", "write"]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
+_entry = partial(tuple.__new__, Entry)  # what Entry(*fields) gives, in half the time
 _OPEN = object()  # an anchored collection before its end
 
 # What YAML 1.1 takes as line ends and no editor shows so, and inner byte order marks.
@@ -115,10 +117,12 @@ class _Composer:
         kind = type(event)
         if kind is yaml.AliasEvent:
             return self._alias(event)
-        self._count(1, event)
+        self._nodes += 1
+        if self._nodes > MOST_NODES:
+            raise _too_many(event)
         if kind is yaml.ScalarEvent:
             mark = event.start_mark
-            node: Any = Entry(_scalar(event), mark.line + 1, mark.column + 1)
+            node: Any = _entry((_scalar(event), mark.line + 1, mark.column + 1))
         else:
             if depth > DEEPEST:
                 raise _error(f"nested more than {DEEPEST} deep", event)
@@ -130,11 +134,6 @@ class _Composer:
         if event.anchor:
             self._anchors[event.anchor] = node
         return node
-
-    def _count(self, nodes: int, event: Any) -> None:
-        self._nodes += nodes
-        if self._nodes > MOST_NODES:
-            raise _error(f"more than {MOST_NODES} nodes", event)
 
     def _alias(self, event: Any) -> Any:
         if event.anchor not in self._anchors:
@@ -168,11 +167,13 @@ class _Composer:
             key = self._node(event, depth + 1)
             value_event = self._next()
             value = self._node(value_event, depth + 1)
-            if _is_merge_key(event):
-                _merge_into(tree, value, value_event)
-                self._count(len(tree), value_event)
-                continue
             identity, name = key_of(key)
+            if name == "<<" and _is_merge_key(event):
+                _merge_into(tree, value, value_event)
+                self._nodes += len(tree)
+                if self._nodes > MOST_NODES:
+                    raise _too_many(value_event)
+                continue
             if identity in own:
                 raise _error("a key is there twice", event)
             own.add(identity)
@@ -187,15 +188,11 @@ class _Composer:
 def _scalar(event: Any) -> Any:
     """The value of a scalar event, by its tag or, where it is plain, by its text."""
     tag, text = event.tag, event.value
-    if tag is None:
-        return _guard(resolve, text, event) if not event.style else text
-    convert = CONVERTERS.get(tag.removeprefix(_TAG) if tag.startswith(_TAG) else tag)
+    if tag is None and event.style:
+        return text
+    convert = resolve if tag is None else CONVERTERS.get(tag.removeprefix(_TAG))
     if convert is None:
         raise _error("a tag that is not known here", event)
-    return _guard(convert, text, event)
-
-
-def _guard(convert: Any, text: str, event: Any) -> Any:
     try:
         return convert(text)
     except ValueError as error:
@@ -216,12 +213,7 @@ def _ordered_map(items: list[Any], start: Any) -> dict[str, Any]:
 
 
 def _is_merge_key(event: Any) -> bool:
-    return (
-        type(event) is yaml.ScalarEvent
-        and event.value == "<<"
-        and not event.tag
-        and not event.style
-    )
+    return type(event) is yaml.ScalarEvent and not event.tag and not event.style
 
 
 def _merge_into(tree: dict[str, Any], merged: Any, event: Any) -> None:
@@ -235,6 +227,10 @@ def _merge_into(tree: dict[str, Any], merged: Any, event: Any) -> None:
             raise _error("a merge key is for a map or a list of maps", event)
         for name, value in source.items():
             tree.setdefault(name, value)
+
+
+def _too_many(event: Any) -> DocumentError:
+    return _error(f"more than {MOST_NODES} nodes", event)
 
 
 def _error(problem: str, event: Any) -> DocumentError:

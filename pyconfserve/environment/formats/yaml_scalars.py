@@ -16,14 +16,18 @@ from .document import LONGEST_INTEGER, check_integer
 
 __all__ = ["CONVERTERS", "resolve"]
 
-_BOOLEANS = {
+_WORDS = {
     spelling: value
-    for words, value in ((("true", "yes", "on"), True), (("false", "no", "off"), False))
+    for words, value in (
+        (("true", "yes", "on"), True),
+        (("false", "no", "off"), False),
+        (("~", "null"), None),
+    )
     for word in words
     for spelling in (word, word.capitalize(), word.upper())
 }
+_NUMERIC = "0123456789-+."  # what a number begins with
 _LONGEST_REMEMBERED = 64  # characters: longer ones are rarely met twice
-_NULLS = ("", "~", "null", "Null", "NULL")
 _SPECIAL = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}
 _INTEGER = re.compile(
     r"[-+]?(?:(?P<binary>0b_*[01][01_]*)|(?P<octal>0_*[0-7][0-7_]*)|(?P<hex>0x_*[0-9a-fA-F][0-9a-fA-F_]*)"
@@ -47,19 +51,11 @@ def resolve(text: str) -> Any:
 
     `2024-01-01` stays text. Raises ValueError for an integer above the limit.
     """
-    return (_remembered if len(text) <= _LONGEST_REMEMBERED else _resolve)(text)
-
-
-def _resolve(text: str) -> Any:
-    first = text[:1]
-    if first in "0123456789-+.":
-        return _resolve_number(text) if text else None
-    if text in _NULLS:
+    if text[:1] not in _NUMERIC:
+        return _WORDS.get(text, text)
+    if not text:
         return None
-    return _BOOLEANS.get(text, text)
-
-
-_remembered = lru_cache(8192)(_resolve)
+    return (_remembered if len(text) <= _LONGEST_REMEMBERED else _resolve_number)(text)
 
 
 def _resolve_number(text: str) -> Any:
@@ -71,6 +67,9 @@ def _resolve_number(text: str) -> Any:
     if _SPECIAL_FLOAT.fullmatch(text):
         return float(_SPECIAL[text.lower()])
     return text
+
+
+_remembered = lru_cache(8192)(_resolve_number)
 
 
 def _integer(found: re.Match[str], text: str) -> int:
