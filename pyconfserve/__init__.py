@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .adapters.git import GitConfigBackend as GitConfigBackend
     from .auto_configuration import build_backend as build_backend
     from .auto_configuration import configure as configure
     from .auto_configuration import mount as mount
@@ -29,6 +30,7 @@ _PLACES = {
     "ConfigServer": "server",
     "ConfigSource": "backend",
     "FilesystemConfigBackend": "filesystem",
+    "GitConfigBackend": "adapters.git",
     "InMemoryConfigBackend": "backend",
     "Settings": "settings",
     "build_backend": "auto_configuration",

@@ -33,6 +33,7 @@ __all__ = [
     "InMemoryConfigBackend",
     "LabelledBackend",
     "LookupBackend",
+    "OpeningBackend",
     "PlainFile",
     "PlainFileBackend",
     "RefreshingBackend",
@@ -172,7 +173,22 @@ class RefreshingBackend(Protocol):
     """A backend that copies what lies elsewhere."""
 
     async def refresh(self) -> None:
-        """Bring the copy up to date; raises BackendError when that fails."""
+        """Bring the copy up to date.
+
+        Raises BackendError when that fails, Conflict when it would overwrite a save.
+        """
+        ...
+
+
+@runtime_checkable
+class OpeningBackend(Protocol):
+    """A backend that has work to do before it can answer."""
+
+    async def open(self) -> None:
+        """Do it now rather than at the first lookup; calling this twice is fine.
+
+        Raises BackendError when the store cannot be reached.
+        """
         ...
 
 

@@ -64,7 +64,7 @@ def read_sources(
             profiles = _extended(lookup, locations, reading)
             slots = plan(lookup.applications, profiles, locations, lookup.dialect)
             sources += _merged(slots, profiles, reading)
-        return _without_repeats(sources) if len(blocks) > 1 else sources
+        return _without_repeats(sources) if _share_files(blocks) else sources
 
     return read_settled(read, lookup.dialect, default_label)
 
@@ -90,11 +90,14 @@ def stamp_of(seen: Hashable) -> Hashable:
     return tuple([tree.stamp(paths) for tree, paths in trees])
 
 
-def read_file(lookup: Lookup, blocks: Blocks, path: str) -> PlainFile | None:
+def read_file(
+    lookup: Lookup, blocks: Blocks, path: str, *, is_reversed: bool = False
+) -> PlainFile | None:
     """The plain file at *path*, in the variant of a profile where there is one.
 
-    The first location that has any wins, in both dialects: `nginx-prod.conf`, by the
-    order of the profiles asked for, then `nginx.conf` (cases plain-text).
+    The first location that has any wins, in both dialects, *is_reversed* the last:
+    `nginx-prod.conf`, by the order of the profiles asked for, then `nginx.conf` (cases
+    plain-text, git-reverse).
     """
     folder, slash, file = path.rpartition("/")
     stem, dot, suffix = file.rpartition(".")
@@ -105,7 +108,7 @@ def read_file(lookup: Lookup, blocks: Blocks, path: str) -> PlainFile | None:
         if profile != DEFAULT_PROFILE
     ]
     for locations in blocks:
-        for location in locations:
+        for location in reversed(locations) if is_reversed else locations:
             for start in location.folders:
                 for variant in (*variants, path):
                     found = location.tree.read(f"{start}{variant}", LARGEST_PLAIN_FILE)
@@ -234,9 +237,17 @@ def _file_name(location: Location, path: str, number: int | None) -> str:
     file = path.removeprefix(location.folders[0])
     if number is None:
         return f"{location.uri}{file}"
+    if not location.uri.startswith("file:/") or location.uri.startswith("file://"):
+        return f"{location.uri}{file} (document #{number})"  # of a repository
     folder = location.uri.removeprefix("file:")
     place = f"'file [{folder}{file}]' via location '{location.uri}'"
     return f"Config resource {place} (document #{number})"
+
+
+def _share_files(blocks: Blocks) -> bool:
+    """Whether labels are folders of the same trees, which share their other files."""
+    trees = [{location.tree for location in locations} for locations in blocks]
+    return len(set().union(*trees)) < sum(map(len, trees))
 
 
 def _without_repeats(sources: Sequence[PropertySource]) -> list[PropertySource]:

@@ -12,6 +12,7 @@ from .backend import (
     ConfigSource,
     Found,
     HealthBackend,
+    OpeningBackend,
     PlainFile,
     PlainFileBackend,
     RefreshingBackend,
@@ -114,6 +115,11 @@ class CompositeConfigBackend:
         if len(errors) == len(self.members):
             raise errors[0]
         return {"members": reports}
+
+    async def open(self) -> None:
+        """Open each member that has to; raises BackendError."""
+        able = [one for one in self.members if isinstance(one, OpeningBackend)]
+        await asyncio.gather(*(one.open() for one in able))
 
     async def close(self) -> None:
         """Close each member that holds something open."""

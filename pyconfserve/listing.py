@@ -8,9 +8,9 @@ from collections.abc import Collection, Mapping
 from .environment import names
 from .environment.overlay import DEFAULT_PROFILE, OWN
 from .errors import ConfigError
-from .files import BundleName, FileTree
+from .files import BundleName, FileTree, Folder
 
-__all__ = ["list_bundles"]
+__all__ = ["list_bundles", "list_folder"]
 
 _DEEPEST_LABEL = 8  # folders in which list_bundles looks
 
@@ -32,8 +32,28 @@ def list_bundles(
     content = tree.list(folder)
     if content is None:
         return []
+    found = _bundles(content, folder, folder or default_label, saved)
+    if depth < _DEEPEST_LABEL:
+        prefix = f"{folder}/" if folder else ""
+        for child in content.folders:
+            found += list_bundles(
+                tree, default_label, saved, f"{prefix}{child}", depth + 1
+            )
+    return found
+
+
+def list_folder(
+    tree: FileTree, folder: str, label: str, saved: Mapping[str, BundleName]
+) -> list[BundleName]:
+    """The names of the bundles in one folder, all of *label*; raises BackendError."""
+    content = tree.list(folder)
+    return _bundles(content, folder, label, saved) if content else []
+
+
+def _bundles(
+    content: Folder, folder: str, label: str, saved: Mapping[str, BundleName]
+) -> list[BundleName]:
     prefix = f"{folder}/" if folder else ""
-    label = folder or default_label
     stems = {
         file.rpartition(".")[0]: f"{prefix}{file}"
         for file in content.files
@@ -44,11 +64,6 @@ def list_bundles(
         saved.get(path) or BundleName(*_split(stem, stems, applications), label)
         for stem, path in stems.items()
     ]
-    if depth < _DEEPEST_LABEL:
-        for child in content.folders:
-            found += list_bundles(
-                tree, default_label, saved, f"{prefix}{child}", depth + 1
-            )
     return [bundle for bundle in found if _is_servable(bundle)]
 
 

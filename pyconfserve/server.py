@@ -16,6 +16,7 @@ from .backend import (
     ConfigSource,
     Found,
     HealthBackend,
+    OpeningBackend,
     PlainFile,
     PlainFileBackend,
     RequestBackend,
@@ -141,6 +142,11 @@ class ConfigServer:
             }
             for source in sorted(await self.backend.list(), key=_names)
         ]
+
+    async def open(self) -> None:
+        """Let the backend get ready before the first request; raises BackendError."""
+        if isinstance(self.backend, OpeningBackend):
+            await self.backend.open()
 
     async def close(self) -> None:
         """Release what the backend holds open; calling this twice is fine."""

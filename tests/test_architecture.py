@@ -13,8 +13,8 @@ import pytest
 PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "pyconfserve"
 
-# Each module imports only from the rows above its own. `environment` and `commands` are
-# rooms with an order of their own: there, only cycles are ruled out.
+# Each module imports only from the rows above its own. `environment`, `commands` and
+# `adapters.git` are rooms with an order of their own: there, only cycles are ruled out.
 LEVELS = [
     ["", "http", "adapters"],  # packages that are names and nothing else
     ["errors", "kept"],
@@ -24,7 +24,7 @@ LEVELS = [
     ["http.http11", "readings", "listing", "folder", "locations", "composite"],
     ["bundles"],
     ["saving"],
-    ["filesystem", "adapters.cryptography"],
+    ["filesystem", "adapters.cryptography", "adapters.git.*"],
     ["server"],
     ["answers"],
     ["http.access", "http.asked"],
@@ -33,15 +33,18 @@ LEVELS = [
     ["http.routes"],
     ["adapters.starlette", "http.connection"],
     ["http.listener"],
-    ["settings"],
+    ["settings", "roots"],
     ["settings_sources"],
     ["spring_settings"],
     ["auto_configuration"],
     ["commands.*"],
     ["__main__"],
 ]
-ROOMS_WITH_AN_ORDER_OF_THEIR_OWN = ("environment", "commands")
-THIRD_PARTY = {"environment.formats.yaml": {"yaml"}, "http.listener": {"uvloop"}}
+ROOMS_WITH_AN_ORDER_OF_THEIR_OWN = ("environment", "commands", "adapters.git")
+THIRD_PARTY = {
+    "environment.formats.yaml": {"yaml"},
+    "http.listener": {"uvloop"},
+}
 OUTSIDE_WORLD = {
     "asyncio", "ctypes", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets",
     "select", "shutil", "signal", "socket", "subprocess", "tempfile", "threading", "time", "urllib",
@@ -106,8 +109,8 @@ def outer_imports(name):
 
 def rooms_of(name):
     """`commands` for `commands` and all below it, "" elsewhere."""
-    room = name.partition(".")[0]
-    return room if room in ROOMS_WITH_AN_ORDER_OF_THEIR_OWN else ""
+    rooms = ROOMS_WITH_AN_ORDER_OF_THEIR_OWN
+    return next((room for room in rooms if f"{name}.".startswith(f"{room}.")), "")
 
 
 def level_of(name):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection
 
 from ..backend import RefreshingBackend
-from ..errors import BackendError
+from ..errors import ConfigError
 from ..server import ConfigServer
 from .messages import Request
 from .webhooks import Replays, applications_of, verify
@@ -66,5 +66,5 @@ class Monitor:
             self._is_asked_again = False
             try:
                 await backend.refresh()
-            except BackendError as error:
+            except ConfigError as error:  # out of reach, or in conflict with a save
                 _logger.warning("a refresh failed: %s", error)

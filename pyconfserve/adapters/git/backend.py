@@ -1,0 +1,289 @@
+"""GitConfigBackend: bundles as files of a git repository, every label at once."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from ...backend import ConfigSource, Found, PlainFile
+from ...bundles import read_bundle, read_file, read_sources
+from ...environment import names
+from ...environment.overlay import DEFAULT_LABEL, Lookup, make_lookup
+from ...environment.properties import check_tree
+from ...errors import Conflict, InvalidRequest, SettingsError
+from ...files import BundleName, Location
+from ...listing import list_folder
+from ...locations import Place, find_locations
+from ...saving import save_bundle
+from .clone import Clone
+from .labels import Labels
+from .merging import Rules
+from .origin import Access, Origin
+from .refreshing import Refresher
+from .refs import BRANCHES
+from .repository import Repository
+from .saving import BranchTree
+
+__all__ = ["GitConfigBackend"]
+
+_AUTHOR = re.compile(r"([^<>\x00-\x1f]+?) *<([^<>\x00-\x20]*)>")
+_SPECIAL = re.compile(r"[{*?]")
+_WILD = re.compile(r"\{\w+\}|[*?]")  # what a pattern of folders may stand for
+
+
+class GitConfigBackend:
+    """Bundles as files `<application>-<profile>.yaml` of the repository at *uri*.
+
+    A label is a branch, a tag or the full id of a commit that one of them reaches; a
+    request that names none gets *label*, else `main`, else `master`. All labels are
+    read at once, from the objects of a bare clone: in *clone_dir*, which is kept, else
+    in a temporary folder. Without *uri*, *clone_dir* is the store itself.
+
+    *search_paths* are folders beside the root, highest precedence first, with
+    `{application}`, `{profile}`, `{label}` and wildcards. Origin is asked in the
+    background every *refresh_rate* seconds, 0 for never, and by `refresh`. *access*
+    holds credentials and what concerns the connection. Saves are commits by *author*;
+    nothing is pushed.
+
+    The other options are Spring's: see its documentation of the same names. Raises
+    SettingsError, MissingDependency without GitPython.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        label: str = DEFAULT_LABEL,
+        clone_dir: str | None = None,
+        *,
+        search_paths: Sequence[str] = (),
+        refresh_rate: float = 30.0,
+        access: Access | None = None,
+        author: str = "pyconfserve <pyconfserve@localhost>",
+        verify_commits: bool = True,
+        deletes_branches: bool = True,
+        tries_master: bool = True,
+        skips_unknown_labels: bool = False,
+        reverses_plain_files: bool = False,
+    ) -> None:
+        origin = Origin(uri, access or Access()) if uri else None
+        if origin is None and not clone_dir:
+            raise SettingsError("expected the URI of a repository")
+        label = _checked_label(label)
+        self._patterns = [path.strip("/") + "/" for path in search_paths]
+        self._author = _author_environment(author)
+        self._reverses_plain_files = reverses_plain_files
+        self._saved: dict[str, dict[str, BundleName]] = {}  # by branch and path
+        private = tempfile.mkdtemp(prefix="pyconfserve-git-")
+        folder = clone_dir or f"{private}/clone"
+        verifies = _in_folders(["", *self._patterns]) if verify_commits else None
+        self._repository = Repository(
+            Clone(folder, origin, private),
+            f"{origin.uri if origin else 'git'}/",
+            label,
+            Rules(verifies, deletes_branches, self._author),
+        )
+        self._labels = Labels(
+            self._repository,
+            label,
+            tries_master=tries_master,
+            skips_unknown=skips_unknown_labels,
+        )
+        self._refresher = Refresher(self._repository, refresh_rate)
+        # One thread: saves take turns anyway, and readers need the others.
+        self._saver = ThreadPoolExecutor(1, thread_name_prefix="pyconfserve-git-save")
+        self._end = weakref.finalize(self, _close, self._refresher, private)
+
+    @property
+    def default_label(self) -> str:
+        """The label of requests that name none."""
+        return self._labels.default(self._repository.current())
+
+    async def open(self) -> None:
+        """Clone unless that was done, and keep up with origin; raises BackendError."""
+        if not self._repository.is_open:
+            await asyncio.wrap_future(self._refresher.open())
+
+    async def refresh(self) -> None:
+        """Take in what origin has now.
+
+        Raises BackendError when it cannot be reached, Conflict when it changed a file
+        that was saved here; then what was served is served on.
+        """
+        await asyncio.wrap_future(self._refresher.refresh())
+
+    async def sources(self, lookup: Lookup) -> Found:
+        """All that the lookup's labels have.
+
+        Raises ConfigNotFound for an unknown label, DocumentError, BackendError.
+        """
+        await self.open()
+        return await asyncio.to_thread(self._sources, lookup)
+
+    def _sources(self, lookup: Lookup) -> Found:
+        state = self._repository.current()  # one moment for all of the answer
+        labelled = self._labels.find(lookup, state)
+        blocks = self._blocks(lookup, labelled.commits)
+        found = read_sources(lookup, blocks, self._labels.default(state))
+        return found._replace(
+            version=",".join(labelled.commits.values()),
+            state="",
+            seen=labelled.seen,
+            stamp=state.stamp(labelled.seen),
+        )
+
+    async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
+        """The plain file at *path*.
+
+        Raises ConfigNotFound for an unknown label, DocumentError if it is too large,
+        BackendError.
+        """
+        await self.open()
+        return await asyncio.to_thread(self._file, lookup, path)
+
+    def _file(self, lookup: Lookup, path: str) -> PlainFile | None:
+        labelled = self._labels.find(lookup, self._repository.current())
+        blocks = self._blocks(lookup, labelled.commits)
+        return read_file(lookup, blocks, path, is_reversed=self._reverses_plain_files)
+
+    def stamp(self, seen: Hashable) -> Hashable:
+        """The commits that the labels of an answer stand for now."""
+        labels: tuple[str, ...] = seen  # type: ignore[assignment]  # Found.seen
+        return self._repository.current().stamp(labels)
+
+    async def fetch(
+        self, application: str, profile: str, label: str = DEFAULT_LABEL
+    ) -> ConfigSource | None:
+        """The one bundle, its locations merged.
+
+        Raises InvalidRequest, DocumentError, BackendError.
+        """
+        name = _name(application, profile, label)
+        await self.open()
+        return await asyncio.to_thread(self._fetch, name)
+
+    def _fetch(self, name: BundleName) -> ConfigSource | None:
+        commit = self._repository.commit_of(name.label, self._repository.current())
+        if commit is None:
+            return None
+        lookup = make_lookup(name.application, name.profile, name.label)
+        return read_bundle(name, self._locations(lookup, name.label, commit))
+
+    async def save(self, source: ConfigSource) -> None:
+        """Commit the bundle on its branch, durably.
+
+        Raises ConfigNotFound for an unknown branch, Conflict for a tag or a commit,
+        InvalidRequest, SchemaViolation, ValueTooLarge, BackendError.
+        """
+        name = _name(source.application, source.profile, source.label)
+        folder = self._patterns[0] if self._patterns else ""
+        if _SPECIAL.search(folder):
+            raise Conflict("the first search path is a pattern: nothing is saved")
+        await self.open()
+        loop = asyncio.get_running_loop()
+        work = partial(self._save, folder, name, source.properties)
+        await loop.run_in_executor(self._saver, work)
+
+    def _save(
+        self, folder: str, name: BundleName, properties: Mapping[str, Any]
+    ) -> None:
+        check_tree(properties)  # here, as a large one takes a while
+        with self._repository.changing() as lock:
+            self._repository.check_branch(name.label)
+            tree = BranchTree(self._repository, name.label, self._author, lock)
+            path = save_bundle(tree, [folder], name, dict(properties))
+        self._saved.setdefault(name.label, {})[path] = name
+
+    def health(self) -> Mapping[str, Any]:
+        """How the repository is, without credentials.
+
+        Raises BackendError when it cannot answer anyone.
+        """
+        return self._repository.health()
+
+    async def close(self) -> None:
+        """End what runs, and remove a temporary clone; calling this twice is fine."""
+        await asyncio.to_thread(self._end)
+
+    def _blocks(
+        self, lookup: Lookup, commits: Mapping[str, str]
+    ) -> list[list[Location]]:
+        """One block of locations for each label; the last of a list comes first."""
+        return [
+            self._locations(lookup, label, commit)
+            for label, commit in reversed([*commits.items()])
+        ]
+
+    def _locations(self, lookup: Lookup, label: str, commit: str) -> list[Location]:
+        """The search paths at *commit*, and the root below all of them."""
+        tree = self._repository.tree(commit)
+        paths = [Place(tree, pattern) for pattern in self._patterns]
+        root = [Place(tree)]
+        first_wins = lookup.dialect.application_first
+        places = [*paths, *root] if first_wins else [*root, *paths]
+        one = lookup._replace(labels=(label,))
+        return find_locations(places, one, label, label_folders=False).blocks[0]
+
+    def _list(self) -> list[ConfigSource]:
+        folder = self._patterns[0].rstrip("/") if self._patterns else ""
+        found = []
+        refs = self._repository.current().refs
+        for branch, commit in refs.below(BRANCHES).items():
+            saved = self._saved.get(branch, {})
+            tree = self._repository.tree(commit)
+            found += list_folder(tree, folder, branch, saved)
+        return [ConfigSource(*name) for name in dict.fromkeys(found)]
+
+    async def list(self) -> list[ConfigSource]:
+        """The names of the bundles on all branches; properties are left empty.
+
+        Raises BackendError.
+        """
+        await self.open()
+        return await asyncio.to_thread(self._list)
+
+
+def _close(refresher: Refresher, private: str) -> None:
+    refresher.stop()
+    shutil.rmtree(private, ignore_errors=True)
+
+
+def _name(application: str, profile: str, label: str) -> BundleName:
+    return BundleName(
+        names.application(application), names.profile(profile), names.label(label)
+    )
+
+
+def _checked_label(label: str) -> str:
+    try:
+        return names.label(label)
+    except InvalidRequest as error:
+        raise SettingsError(str(error)) from error
+
+
+def _author_environment(author: str) -> dict[str, str]:
+    """*author* as git commit-tree takes it: `Name <address>`."""
+    found = _AUTHOR.fullmatch(author.strip())
+    if found is None:
+        raise SettingsError("expected an author as Name <address>")
+    return {
+        f"GIT_{role}_{part}": text
+        for role in ("AUTHOR", "COMMITTER")
+        for part, text in (("NAME", found[1]), ("EMAIL", found[2]))
+    }
+
+
+def _in_folders(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """Whether a path lies in a folder that one of *patterns* stands for."""
+    parts = [
+        "[^/]*".join(re.escape(part) for part in _WILD.split(pattern))
+        for pattern in patterns
+    ]
+    served = re.compile(f"(?:{'|'.join(parts)})[^/]+")
+    return lambda path: served.fullmatch(path) is not None

@@ -1,0 +1,112 @@
+"""How a git process ended, and what a failure means.
+
+What git writes to its standard error may quote URLs with credentials and is never
+handed on: a failure is named by the table below.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ...errors import (
+    BackendError,
+    BackendMisconfigured,
+    BackendUnavailable,
+    StorageFull,
+)
+
+__all__ = ["Outcome"]
+
+_REASONS: Sequence[tuple[str, type[BackendError], str]] = (
+    (r"No space left on device|Disk quota", StorageFull, "no room is left"),
+    (
+        r"Could not resolve host|Name or service not known",
+        BackendUnavailable,
+        "its host is not known",
+    ),
+    (
+        r"Connection refused|Failed to connect|Couldn't connect",
+        BackendUnavailable,
+        "the connection was refused",
+    ),
+    (
+        r"No route to host|Network is unreachable",
+        BackendUnavailable,
+        "its host cannot be reached",
+    ),
+    (
+        r"error: 30\d",
+        BackendMisconfigured,
+        "it moved: credentials are not sent to where it leads",
+    ),
+    (
+        r"timed out|Operation too slow|Timeout",
+        BackendUnavailable,
+        "it did not answer in time",
+    ),
+    (r"Host key verification", BackendMisconfigured, "its host key is not known"),
+    (
+        r"Authentication failed|could not read (Username|Password)|Permission denied \("
+        r"|error: 40[13]|Access denied|HTTP Basic",
+        BackendMisconfigured,
+        "authentication failed",
+    ),
+    (
+        r"insufficient permission|Unable to create|Read-only file system",
+        BackendUnavailable,
+        "its clone is read-only",
+    ),
+    (r"dubious ownership", BackendMisconfigured, "another user owns it"),
+    (
+        r"not allowed|strange (host|path)name|blocked",
+        BackendMisconfigured,
+        "the protocol or the host's name is not allowed",
+    ),
+    (r"certificate", BackendMisconfigured, "its certificate is not valid"),
+    (r"SSL|TLS", BackendUnavailable, "no encrypted connection could be made"),
+    (
+        r"does not appear to be a git|repository .* not found|not a git repository"
+        r"|Repository not found|error: 404|access denied or repository not exported",
+        BackendMisconfigured,
+        "there is no such repository",
+    ),
+    (
+        r"fsck error|inflate|bad (object|tree)|corrupt|missing (blob|tree|commit)",
+        BackendUnavailable,
+        "an object is corrupt",
+    ),
+    (
+        r"early EOF|hung up|disconnect|reset by peer|Empty reply|RPC failed|index-pack",
+        BackendUnavailable,
+        "the connection broke off",
+    ),
+    (r"error: (429|5\d\d)", BackendUnavailable, "it answered with an error"),
+    (r"error: \d\d\d", BackendMisconfigured, "it answered with an error"),
+)
+
+
+class Outcome(NamedTuple):
+    """How a process ended; *errors* is for `reason` alone, as it may quote URLs."""
+
+    code: int
+    output: bytes
+    errors: str
+
+    @property
+    def clashes(self) -> bool:
+        """Whether a ref's name is in the way of another's, as `a` is of `a/b`."""
+        return self.code != 0 and "; cannot create" in self.errors
+
+    @property
+    def has_other_ids(self) -> bool:
+        """Whether origin has SHA-256 ids and the clone has not."""
+        return self.code != 0 and "mismatched algorithms" in self.errors
+
+    def reason(self, what: str) -> BackendError:
+        """The failure in our words; no word of git's own goes into it."""
+        for pattern, kind, text in _REASONS:
+            if re.search(pattern, self.errors):
+                return kind(f"{what}: {text}")
+        return BackendUnavailable(f"{what}: git failed with status {self.code}")
