@@ -76,7 +76,7 @@ def build_server(
     if spring is None:
         backend = build_backend(settings)
     else:
-        from .spring_settings import spring_backend, spring_options
+        from .spring_backends import spring_backend, spring_options
 
         backend, options = spring_backend(spring, settings), spring_options(spring)
     return ConfigServer(
@@ -169,8 +169,26 @@ def _git(settings: Settings) -> ConfigBackend:
             "(pip install 'pyconfserve[git]'): serving the folder instead"
         )
         return _filesystem(settings)
-    raise SettingsError(
-        "the git backend is not part of this version yet", f"{PREFIX}backend.type"
+    from .adapters.git import GitConfigBackend
+    from .adapters.git.origin import Access
+
+    return GitConfigBackend(
+        settings.git_uri,
+        settings.label or settings.git_label,
+        settings.git_clone_dir,
+        search_paths=settings.git_search_paths or settings.search_locations,
+        refresh_rate=settings.git_refresh_rate,
+        access=Access(
+            username=settings.git_username,
+            password=settings.git_password,
+            private_key=settings.git_private_key,
+            passphrase=settings.git_passphrase,
+            known_hosts_file=settings.git_known_hosts_file,
+            skip_ssl_validation=settings.git_skip_ssl_validation,
+            timeout=settings.git_timeout,
+        ),
+        author=settings.git_author,
+        verify_commits=settings.git_verify_commits,
     )
 
 

@@ -132,7 +132,46 @@ class Settings:
     )
     git_label: str = _setting("backend.git.label", "main", "its default label", _label)
     git_clone_dir: str | None = _setting(
-        "backend.git.clone-dir", None, "where its clone is kept"
+        "backend.git.clone-dir",
+        None,
+        "where its clone is kept; else it is made anew at each start",
+        flag="--clone-dir",
+    )
+    git_search_paths: tuple[str, ...] = _setting(
+        "backend.git.search-paths", (), "folders in it beside its root", _texts
+    )
+    git_refresh_rate: float = _setting(
+        "backend.git.refresh-rate",
+        30.0,
+        "seconds between looks at origin, 0 for /monitor alone",
+        _seconds,
+        flag="--refresh-rate",
+    )
+    git_verify_commits: bool = _setting(
+        "backend.git.verify-commits",
+        True,
+        "stay at the last commit whose files parse",
+        boolean,
+    )
+    git_author: str = _setting(
+        "backend.git.author",
+        "pyconfserve <pyconfserve@localhost>",
+        "whom saves are by",
+    )
+    git_username: str = _setting("backend.git.username", "", "for https and ssh")
+    git_password: str = _setting("backend.git.password", "", "or a token")
+    git_private_key: str = _setting(
+        "backend.git.private-key", "", "a key for ssh, as text or a path"
+    )
+    git_passphrase: str = _setting("backend.git.passphrase", "", "what opens it")
+    git_known_hosts_file: str = _setting(
+        "backend.git.known-hosts-file", "", "the keys of hosts that ssh may talk to"
+    )
+    git_skip_ssl_validation: bool = _setting(
+        "backend.git.skip-ssl-validation", False, "take any certificate", boolean
+    )
+    git_timeout: float = _setting(
+        "backend.git.timeout", 10.0, "seconds of silence before it is away", _seconds
     )
     label: str | None = _setting(
         "default-label",

@@ -17,12 +17,28 @@ from pyconfserve import (
     InMemoryConfigBackend,
     Settings,
 )
-from pyconfserve.auto_configuration import BACKENDS, build_backend, configure, mount
+from pyconfserve.auto_configuration import (
+    BACKENDS,
+    build_backend,
+    build_server,
+    configure,
+    mount,
+)
 from pyconfserve.errors import ReadOnlyBackend, SettingsError
+from pyconfserve.settings_sources import read_settings
 
 PROJECT = Path(__file__).parents[1]
 PREFIX = "pyfly.config-server."
 LOGGER = "pyconfserve.auto_configuration"
+
+
+def git(folder, *arguments):
+    """What git prints in *folder*, by a user of its own."""
+    user = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com")
+    command = ["git", "-C", str(folder), *user, *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return done.stdout
+
 
 OWN_BACKEND = '''
 from pyconfserve import ConfigSource
@@ -186,7 +202,7 @@ class TestBuildBackend:
 
 
 class TestGit:
-    """The git backend is not there yet, and says so."""
+    """backend.type git."""
 
     def test_git_needs_a_uri(self):
         """The setting is named."""
@@ -196,15 +212,41 @@ class TestGit:
             caught.value
         )
 
-    def test_git_is_not_there_yet(self, importable):
-        """With GitPython there is nothing to fall back from: an error."""
-        importable("git", "")
-        with pytest.raises(SettingsError) as caught:
-            build_backend(settings(backend={"type": "git", "git": {"uri": "x"}}))
-        expected = (
-            f"{PREFIX}backend.type: the git backend is not part of this version yet"
-        )
-        assert expected == str(caught.value)
+    def test_a_repository_is_served(self, tmp_path):
+        """By its own settings: label, search paths, clone, author."""
+        pytest.importorskip("git")
+        work, clone = tmp_path / "work", tmp_path / "clone"
+        git(tmp_path, "init", "--quiet", "--initial-branch=stable", str(work))
+        (work / "team").mkdir()
+        (work / "team/orders-prod.json").write_text('{"a": 1}')
+        git(work, "add", ".")
+        git(work, "commit", "--quiet", "--message=one")
+        options = {
+            "uri": str(work),
+            "label": "stable",
+            "clone-dir": str(clone),
+            "search-paths": "team",
+            "author": "Config Bot <bot@example.com>",
+        }
+
+        async def used():
+            server = build_server(
+                read_settings(settings(backend={"type": "git", "git": options}))
+            )
+            try:
+                await server.open()
+                found = await server.fetch("orders", "prod")
+                await server.save("orders", "dev", {"b": 2}, server.default_label)
+            finally:
+                await server.close()
+            return found["label"], found["propertySources"]
+
+        sources = [{"name": "orders-prod", "source": {"a": 1}}]
+        assert ("stable", sources) == asyncio.run(used())
+        assert git(
+            clone, "log", "-1", "--format=%an <%ae> %s", "stable"
+        ) == "Config Bot <bot@example.com> save orders/dev\n"
+        assert git(clone, "show", "stable:team/orders-dev.yaml") == "b: 2\n"
 
     def test_without_gitpython_the_folder_is_served(self, tmp_path):
         """The documented fallback, with a warning that says what to install."""

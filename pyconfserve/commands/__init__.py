@@ -12,7 +12,7 @@ __all__ = ["COMMANDS", "main"]
 
 # A row is a module here with run(arguments).
 COMMANDS = {
-    "serve": "serve a folder over HTTP",
+    "serve": "serve a folder or a git repository over HTTP",
     "encrypt": "encrypt a text for a {cipher} value",
     "decrypt": "decrypt a {cipher} value",
 }

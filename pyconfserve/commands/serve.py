@@ -1,4 +1,4 @@
-"""`serve`: a folder over HTTP until it is told to stop."""
+"""`serve`: a folder or a repository over HTTP until it is told to stop."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..errors import SettingsError
 from ..http.access import ALL_RIGHTS, READ_ONLY_RIGHTS, Access, is_loopback
 from ..http.listener import Listener, new_event_loop
 from ..http.routes import Routes
+from ..roots import settings_of, shown
 from ..server import ConfigServer
 from ..settings import Settings, flag_of, help_of, variable_of
 from ..settings_sources import (
@@ -52,7 +53,7 @@ def run(arguments: Sequence[str]) -> int:
     server = build_server(settings, spring)
     what = ", ".join(settings.locations) or flags.settings
     if settings.backend_type != "filesystem":
-        what = settings.backend_type
+        what = shown(settings.git_uri or settings.backend_type)
     if spring is not None and "host" not in spring.fields and not flags.host:
         _logger.warning(
             "server.address is not set: Java would listen on every address, this "
@@ -87,10 +88,16 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=_Help,
         allow_abbrev=False,
         prog="python -m pyconfserve",
-        description="Serve a folder of configuration to Spring Cloud Config's clients.",
+        description="Serve a folder or a git repository of configuration to Spring "
+        "Cloud Config's clients.",
         epilog="A setting may also stand in the --settings file or in the environment.",
     )
-    parser.add_argument("root", nargs="?", metavar="ROOT", help="the folder to serve")
+    parser.add_argument(
+        "root",
+        nargs="?",
+        metavar="ROOT",
+        help="the folder or the git repository to serve",
+    )
     parser.add_argument(
         "--settings", metavar="FILE", help="a YAML or .properties file of settings"
     )
@@ -134,13 +141,17 @@ def _settings(
     }
     java = parse_fields(spring.fields if spring else {}, flags.settings or "")
     own = collect(file, os.environ, flags.settings or "")
+    if flags.root is not None:
+        given |= settings_of(given.pop("root"))
+        if given.get("backend_type") == "git":
+            _require_git()
     found: dict[str, Any] = {}
     for layer in (java, own, collect_variables(os.environ), given):
         if "root" in layer:  # it replaces the locations of the layers below
             found.pop("search_locations", None)
         found |= layer
     settings = Settings(**found)
-    if flags.root is not None and settings.backend_type != "filesystem":
+    if "root" in given and settings.backend_type != "filesystem":
         raise SettingsError(
             f"ROOT is a folder, and backend.type is {settings.backend_type}"
         )
@@ -148,6 +159,13 @@ def _settings(
     if is_folder and not settings.locations:
         raise SettingsError("say what to serve: python -m pyconfserve ROOT")
     return settings
+
+
+def _require_git() -> None:
+    """Raise MissingDependency rather than serve something else than was asked for."""
+    from ..adapters.git.address import require_gitpython
+
+    require_gitpython()
 
 
 def _check_exposure(settings: Settings) -> None:
@@ -185,6 +203,8 @@ async def _serve(
     )
     listener = Listener(routes)
     stopped = _on_signals()
+    if not await _opened(server, stopped):
+        return
     try:
         host, port = await listener.start(settings.host, settings.port)
     except OSError as error:
@@ -202,6 +222,23 @@ async def _serve(
     await listener.close()
     await server.close()
     _logger.info("stopped")
+
+
+async def _opened(server: ConfigServer, stopped: asyncio.Event) -> bool:
+    """Let the backend get ready; False when a signal came before it was.
+
+    Raises BackendError.
+    """
+    opening = asyncio.ensure_future(server.open())
+    stopping = asyncio.ensure_future(stopped.wait())
+    await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if stopped.is_set() and not opening.done():
+        opening.cancel()
+        await server.close()
+        return False
+    stopping.cancel()
+    opening.result()
+    return True
 
 
 def _monitor(server: ConfigServer, settings: Settings) -> Monitor | None:

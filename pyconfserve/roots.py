@@ -1,0 +1,48 @@
+"""What ROOT on the command line means: a folder, or the address of a repository."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from .errors import SettingsError
+
+__all__ = ["settings_of", "shown"]
+
+_GIT = re.compile(r"(?:https|ssh|git|file):.*|[\w.-]+@[\w.-]+:(?!//).*", re.DOTALL)
+_IN_A_REPOSITORY = ("HEAD", "objects", "refs")
+_USER = re.compile(r"(?<=//)[^/]*:[^/]*@|(?<=https://)[^/]*@")
+
+
+def settings_of(root: str) -> dict[str, Any]:
+    """The settings that ROOT stands for, by field name.
+
+    `https:`, `ssh:`, `file:` and `git@host:path` are git repositories, and so is a
+    folder that is a bare one; `git+` in front makes any path one. What is not encrypted
+    has to stand in settings. Raises SettingsError.
+    """
+    if root.startswith("git+"):
+        return {"backend_type": "git", "git_uri": _safe(root.removeprefix("git+"))}
+    if _GIT.fullmatch(_safe(root)) or _is_bare_repository(root):
+        return {"backend_type": "git", "git_uri": root}
+    return {"root": root}
+
+
+def shown(root: str) -> str:
+    """ROOT without the credentials that its address may hold."""
+    return _USER.sub("", root)
+
+
+def _safe(root: str) -> str:
+    scheme = root.partition(":")[0].lower()
+    if scheme in ("http", "git") and root[len(scheme) :].startswith("://"):
+        raise SettingsError(
+            f"{scheme}:// is not encrypted: if that is wanted, set backend.git.uri "
+            "in a --settings file"
+        )
+    return root
+
+
+def _is_bare_repository(root: str) -> bool:
+    return all(os.path.exists(os.path.join(root, name)) for name in _IN_A_REPOSITORY)
