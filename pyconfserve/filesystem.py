@@ -34,7 +34,8 @@ class FilesystemConfigBackend:
     may hold `{application}`, `{profile}`, `{label}` and wildcards; a tree of files
     stands for itself. Folders that are missing are made, as an empty place to save to,
     unless *makes_folders* is off. *label* is the default label; without *label_folders*
-    no folder is a label's. *version* replaces the content's own.
+    no folder is a label's. *version* replaces the content's own. With
+    *reverses_plain_files* a plain file comes from the last location that has it.
 
     Reading is safe while files change; an edit on disk shows within *refresh_interval*
     seconds. Raises BackendError for a folder that cannot be made.
@@ -50,6 +51,7 @@ class FilesystemConfigBackend:
         label_folders: bool = True,
         makes_folders: bool = True,
         version: str | None = None,
+        reverses_plain_files: bool = False,
     ) -> None:
         self._makes_folders = makes_folders
         self._refresh_interval = refresh_interval
@@ -57,6 +59,7 @@ class FilesystemConfigBackend:
         self._label = label
         self._label_folders = label_folders
         self._version = version
+        self._reverses_plain_files = reverses_plain_files
         self.default_label = label or DEFAULT_LABEL
         self._saving = threading.Lock()
         self._saved: dict[str, BundleName] = {}
@@ -78,7 +81,8 @@ class FilesystemConfigBackend:
         return await asyncio.to_thread(self._file, lookup, path)
 
     def _file(self, lookup: Lookup, path: str) -> PlainFile | None:
-        return read_file(lookup, self._locate(lookup).blocks, path)
+        blocks = self._locate(lookup).blocks
+        return read_file(lookup, blocks, path, is_reversed=self._reverses_plain_files)
 
     def stamp(self, seen: Hashable) -> Hashable:
         """The stamps of the files that an answer was made from."""

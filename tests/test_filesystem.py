@@ -459,3 +459,17 @@ def test_a_root_that_vanished_is_empty_until_it_is_back(tmp_path):
     assert asyncio.run(backend.list()) == []
     write(root, {"orders.yml": "a: 1"})
     assert fetch(backend, "orders", "default") == {"a": 1}
+
+
+@pytest.mark.parametrize(("is_reversed", "expected"), [(False, b"one"), (True, b"two")])
+def test_plain_files_may_come_from_the_last_location(tmp_path, is_reversed, expected):
+    """Spring's reverse-location-order; bundles keep their order."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(name)
+    folders = [tmp_path / "one", tmp_path / "two"]
+    backend = FilesystemConfigBackend(
+        tmp_path, folders, reverses_plain_files=is_reversed
+    )
+    found = asyncio.run(backend.file(make_lookup("orders"), "a.txt"))
+    assert found.data == expected

@@ -1,22 +1,12 @@
 """spring_settings: a Java server's own settings are read as they are, or refused."""
 
-import asyncio
 import logging
 
 import pytest
 
-from pyconfserve import ConfigServer, FilesystemConfigBackend, Settings
-from pyconfserve.auto_configuration import build_server
-from pyconfserve.composite import CompositeConfigBackend
-from pyconfserve.environment.overlay import SPRING
-from pyconfserve.errors import ConfigNotFound, ReadOnlyBackend, SettingsError
+from pyconfserve.errors import SettingsError
 from pyconfserve.settings_sources import read_file
-from pyconfserve.spring_settings import (
-    SpringSettings,
-    read_spring,
-    spring_backend,
-    spring_options,
-)
+from pyconfserve.spring_settings import SpringSettings, read_spring
 
 SERVER = "spring.cloud.config.server."
 NATIVE = {"spring.profiles.active": "native"}
@@ -38,36 +28,6 @@ def refused(flat, environ=None):
     with pytest.raises(SettingsError) as caught:
         read(flat, environ)
     return str(caught.value)
-
-
-def backend_of(flat, settings=None):
-    return spring_backend(read(flat), settings or Settings())
-
-
-def refused_backend(flat):
-    spring = read(flat)
-    with pytest.raises(SettingsError) as caught:
-        spring_backend(spring, Settings())
-    return str(caught.value)
-
-
-def served(flat, label=None, settings=None):
-    """The values of each source that these settings give to orders/prod, in order."""
-    server = build_server(settings or Settings(), read(flat))
-    document = asyncio.run(server.fetch("orders", "prod", label))
-    return [source["source"] for source in document["propertySources"]]
-
-
-@pytest.fixture
-def folders(tmp_path):
-    """`one` and `two`, each with a file and with folders of the labels v1 and master."""
-    for name in ("one", "two"):
-        for label in (".", "v1", "master"):
-            folder = tmp_path / name / label
-            folder.mkdir(parents=True, exist_ok=True)
-            text = f"who: {name} {label}\n"
-            (folder / "orders.yml").write_text(text)
-    return tmp_path
 
 
 class TestWhoseSettings:
@@ -140,6 +100,12 @@ class TestNames:
         [
             (f"{SERVER}native.searchLocations", f"{SERVER}native.search-locations"),
             (f"{SERVER}native.search_locations", f"{SERVER}native.search-locations"),
+            (f"{SERVER}GIT.SearchPaths", f"{SERVER}git.search-paths"),
+            (f"{SERVER}git.repos.Team", f"{SERVER}git.repos.Team.uri"),
+            (
+                f"{SERVER}git.repos[a/b].cloneOnStart",
+                f"{SERVER}git.repos.[a/b].clone-on-start",
+            ),
             (f"{SERVER}NATIVE.SEARCH-LOCATIONS", f"{SERVER}native.search-locations"),
             ("SPRING.Cloud.config.server.acceptEmpty", f"{SERVER}accept-empty"),
             ("server.servlet.contextPath", "server.servlet.context-path"),
@@ -156,14 +122,14 @@ class TestNames:
             f"{SERVER}native.searchLocations[0]": "file:/a",
             f"{SERVER}native.searchLocations[1]": "file:/b",
             "spring.profiles.active[0]": "native",
-            f"{SERVER}git.depths[0]": 1,
-            f"{SERVER}git.depths[1]": True,
+            f"{SERVER}git.searchPaths[0]": 1,
+            f"{SERVER}git.searchPaths[1]": True,
             f"{SERVER}composite[0].type": "native",
         }
         assert read(flat).values == {
             f"{SERVER}native.search-locations": "file:/a,file:/b",
             "spring.profiles.active": "native",
-            f"{SERVER}git.depths": "1,true",
+            f"{SERVER}git.search-paths": "1,true",
             f"{SERVER}composite[0].type": "native",
         }
 
@@ -225,6 +191,24 @@ class TestVariables:
             ),
             ("SPRING_CLOUD_CONFIG_SERVER_ACCEPTEMPTY", f"{SERVER}accept-empty"),
             ("SPRING_PROFILES_ACTIVE", "spring.profiles.active"),
+            ("SPRING_CLOUD_CONFIG_SERVER_GIT_URI", f"{SERVER}git.uri"),
+            (
+                "SPRING_CLOUD_CONFIG_SERVER_GIT_DEFAULTLABEL",
+                f"{SERVER}git.default-label",
+            ),
+            ("SPRING_CLOUD_CONFIG_SERVER_GIT_SEARCHPATHS", f"{SERVER}git.search-paths"),
+            (
+                "SPRING_CLOUD_CONFIG_SERVER_GIT_CLONEONSTART",
+                f"{SERVER}git.clone-on-start",
+            ),
+            (
+                "SPRING_CLOUD_CONFIG_SERVER_GIT_CLONE_ON_START",
+                f"{SERVER}git.clone-on-start",
+            ),
+            (
+                "SPRING_CLOUD_CONFIG_SERVER_GIT_PROXY_HTTPS_HOST",
+                f"{SERVER}git.proxy.https.host",
+            ),
             ("SERVER_PORT", "server.port"),
             ("SERVER_ADDRESS", "server.address"),
             ("SERVER_SERVLET_CONTEXT_PATH", "server.servlet.context-path"),
@@ -244,6 +228,28 @@ class TestVariables:
         """Whatever the file's spelling."""
         found = read({key: 1, f"{SERVER}prefix": "x"}, {"SERVER_PORT": "2"})
         assert found.fields == {"port": "2", "base_path": "x"}
+
+    @pytest.mark.parametrize(
+        ("key", "variable"),
+        [
+            ("git.repos.my-team.uri", "GIT_REPOS_MYTEAM_PASSWORD"),
+            ("git.repos.my-team.uri", "GIT_REPOS_MY_TEAM_PASSWORD"),
+            ("git.repos.Team", "GIT_REPOS_TEAM_PASSWORD"),
+            ("composite[1].uri", "COMPOSITE_1_PASSWORD"),
+            ("composite[0].repos.team.uri", "COMPOSITE_0_REPOS_TEAM_PASSWORD"),
+        ],
+    )
+    def test_repositories_of_the_file_have_variables_too(self, key, variable):
+        """Passwords are kept there; others than the file's have none."""
+        names = {key: "x", "git.uri": "y"}
+        flat = {SERVER + name: text for name, text in names.items()}
+        environ = {"SPRING_CLOUD_CONFIG_SERVER_" + variable: "p"}
+        added = {*read(flat, environ).values} - {*read(flat).values}
+        start = key.removesuffix(".uri")
+        assert added == {f"{SERVER}{start}.password"}
+        assert read({SERVER + "git.uri": "y"}, environ).values == {
+            f"{SERVER}git.uri": "y"
+        }
 
     def test_other_variables_are_left_alone(self):
         """Only known names count."""
@@ -401,6 +407,9 @@ class TestUnknownKeys:
             ("default-lable", "default-label"),
             ("acceptempties", "accept-empty"),
             ("overrides", "native.order"),
+            ("git.search-path", "git.search-paths"),
+            ("git.repos.team.patern", "git.repos.team.pattern"),
+            ("gitt.uri", "git.uri"),
         ],
     )
     def test_the_nearest_name_is_said(self, name, nearest):
@@ -420,8 +429,6 @@ class TestUnknownKeys:
     @pytest.mark.parametrize(
         "name",
         [
-            "git.uri",
-            "git.repos.team.pattern",
             "health.repositories.a.name",
             "composite[3].type",
             "encrypt.plainTextEncrypt",
@@ -429,7 +436,7 @@ class TestUnknownKeys:
         ],
     )
     def test_what_is_below_free_names_is_known(self, name):
-        """Git's keys and their like are parsed."""
+        """Their owners know them, or nobody needs them."""
         assert read({SERVER + name: "x"}).values == {SERVER + name: "x"}
 
     @pytest.mark.parametrize(
@@ -440,7 +447,6 @@ class TestUnknownKeys:
             f"{SERVER}default-application-name",
             f"{SERVER}default-profile",
             f"{SERVER}strip-document-from-yaml",
-            f"{SERVER}reverse-location-order",
             f"{SERVER}native.fail-on-error",
         ],
     )
@@ -506,336 +512,3 @@ class TestProtection:
     def test_variables_are_refused_too(self, variable, reason):
         """Passwords stand in the environment more often than in files."""
         assert refused({}, {variable: "secret"}) == f"{variable}: {reason}"
-
-
-class TestProfiles:
-    """spring.profiles.active names the backend."""
-
-    def test_native_is_folders(self, folders):
-        """The last location first, as recorded, label folders before all."""
-        places = f"file:{folders}/one, file://{folders}/two,"
-        flat = {**NATIVE, f"{SERVER}native.search-locations": places}
-        assert isinstance(backend_of(flat), FilesystemConfigBackend)
-        assert served(flat) == [
-            {"who": "two master"},
-            {"who": "one master"},
-            {"who": "two ."},
-            {"who": "one ."},
-        ]
-
-    def test_folders_are_not_made(self, tmp_path):
-        """A missing one stays missing."""
-        flat = {**NATIVE, f"{SERVER}native.search-locations": f"{tmp_path}/absent"}
-        assert (served(flat), [*tmp_path.iterdir()]) == ([], [])
-
-    @pytest.mark.parametrize("places", [None, "", " , "])
-    def test_native_needs_folders(self, places):
-        """There is no class path to look into."""
-        given = {} if places is None else {f"{SERVER}native.search-locations": places}
-        assert refused_backend({**NATIVE, **given}) == (
-            f"{SERVER}native.search-locations: expected folders"
-        )
-
-    @pytest.mark.parametrize(
-        "flat",
-        [
-            {},
-            {"spring.profiles.active": "git"},
-            {"spring.profiles.active": ""},
-            {"spring.profiles.active": "native, git"},
-            {"spring.profiles.active": "prod"},
-            {f"{SERVER}git.uri": "https://git.example/x"},
-        ],
-        ids=str,
-    )
-    def test_git_is_refused_for_now(self, flat):
-        """It is the default, and never left out beside native."""
-        assert refused_backend(flat) == (
-            "spring.profiles.active: git repositories are not served yet"
-        )
-
-    @pytest.mark.parametrize(
-        "settings",
-        [
-            lambda folder: Settings(root=folder),
-            lambda folder: Settings(search_locations=(folder,)),
-            lambda folder: Settings(native_search_locations=(folder,)),
-        ],
-        ids=["root", "search-locations", "native.search-locations"],
-    )
-    @pytest.mark.parametrize("profiles", ["git", "native", "composite"])
-    def test_root_wins(self, folders, settings, profiles):
-        """What was said to us is served, whatever was said to Java."""
-        flat = {
-            "spring.profiles.active": profiles,
-            f"{SERVER}native.search-locations": f"{folders}/one",
-        }
-        ours = settings(str(folders / "two"))
-        assert served(flat, settings=ours) == [{"who": "two master"}, {"who": "two ."}]
-
-
-class TestNativeOptions:
-    """spring.cloud.config.server.native.*"""
-
-    @pytest.mark.parametrize(
-        ("options", "label", "expected"),
-        [
-            ({}, None, ["one master", "one ."]),
-            ({}, "v1", ["one v1", "one ."]),
-            ({"native.default-label": "v1"}, None, ["one v1", "one ."]),
-            ({"default-label": "v1"}, None, ["one v1", "one ."]),
-            (
-                {"default-label": "absent", "native.default-label": "v1"},
-                None,
-                ["one v1", "one ."],
-            ),
-            ({"native.add-label-locations": False}, None, ["one ."]),
-            ({"native.add-label-locations": "FALSE"}, "v1", ["one ."]),
-            ({"native.add-label-locations": True}, "v1", ["one v1", "one ."]),
-            ({"native.order": 3}, "v1", ["one v1", "one ."]),
-        ],
-        ids=str,
-    )
-    def test_labels_are_folders(self, folders, options, label, expected):
-        """Unless they are switched off; native's default label is the nearer one."""
-        flat = {
-            **NATIVE,
-            f"{SERVER}native.search-locations": f"{folders}/one",
-            **{SERVER + name: value for name, value in options.items()},
-        }
-        assert served(flat, label) == [{"who": text} for text in expected]
-
-    def test_our_default_label_stands_in_for_theirs(self, folders):
-        """default-label of Settings, where Spring's is not set."""
-        flat = {**NATIVE, f"{SERVER}native.search-locations": f"{folders}/one"}
-        expected = [{"who": "one v1"}, {"who": "one ."}]
-        assert served(flat, settings=Settings(label="v1")) == expected
-
-    @pytest.mark.parametrize("word", ["no", "off", "0"])
-    def test_every_word_for_false_is_understood(self, folders, word):
-        """Spring takes them all, and so do our own settings."""
-        flat = {
-            **NATIVE,
-            f"{SERVER}native.search-locations": f"{folders}/one",
-            f"{SERVER}native.add-label-locations": word,
-        }
-        assert served(flat) == [{"who": "one ."}]
-
-    def test_a_version_is_told_to_clients(self, folders):
-        """As a text, however YAML reads it."""
-        flat = {
-            **NATIVE,
-            f"{SERVER}native.search-locations": f"{folders}/one",
-            f"{SERVER}native.version": 9.8,
-        }
-        server = build_server(Settings(), read(flat))
-        assert asyncio.run(server.fetch("orders", "prod")) == {
-            "name": "orders",
-            "profiles": ["prod"],
-            "label": None,
-            "version": "9.8",
-            "state": None,
-            "propertySources": [
-                {
-                    "name": f"file:{folders}/one/master/orders.yml",
-                    "source": {"who": "one master"},
-                },
-                {
-                    "name": f"file:{folders}/one/orders.yml",
-                    "source": {"who": "one ."},
-                },
-            ],
-        }
-
-
-def composite(*members, **options):
-    """Settings of a composite; members are mappings or None for a gap."""
-    return {
-        "spring.profiles.active": "composite",
-        **{SERVER + name.replace("_", "-"): value for name, value in options.items()},
-        **{
-            f"{SERVER}composite[{index}].{name}": value
-            for index, member in enumerate(members)
-            for name, value in (member or {}).items()
-        },
-    }
-
-
-def native(place, **options):
-    return {"type": "native", "search-locations": str(place), **options}
-
-
-class Branchless(FilesystemConfigBackend):
-    """A folder that has no label at all."""
-
-    async def sources(self, lookup):
-        raise ConfigNotFound("no such label")
-
-
-class TestComposite:
-    """Several backends at once."""
-
-    def test_members_come_in_the_order_of_their_numbers(self, folders):
-        """Not in that of the file, and ten comes after two."""
-        plain = {"add-label-locations": "false"}
-        one, two = (native(folders / name, **plain) for name in ("one", "two"))
-        flat = composite(None, None, two, *[None] * 7, one)
-        turned = dict(reversed(flat.items()))
-        expected = [{"who": "two ."}, {"who": "one ."}]
-        assert (served(flat), served(turned)) == (expected, expected)
-
-    def test_members_have_their_own_options(self, folders):
-        """Label folders and the default label of each."""
-        flat = composite(
-            native(folders / "one", **{"default-label": "v1"}),
-            native(folders / "two", **{"add-label-locations": "false"}),
-        )
-        expected = [{"who": "one v1"}, {"who": "one ."}, {"who": "two ."}]
-        assert served(flat) == expected
-
-    @pytest.mark.parametrize("key", ["searchLocations", "search_locations"])
-    def test_their_names_are_relaxed_too(self, folders, key):
-        """Like all others."""
-        flat = composite({"type": "native", key: str(folders / "one")})
-        assert served(flat) == [{"who": "one master"}, {"who": "one ."}]
-
-    def test_their_lists_are_read(self, folders):
-        """As YAML flattens them."""
-        places = {
-            "search-locations[0]": str(folders / "one"),
-            "search-locations[1]": str(folders / "two"),
-            "add-label-locations": False,
-        }
-        flat = composite({"type": "native", **places})
-        assert served(flat) == [{"who": "two ."}, {"who": "one ."}]
-
-    def test_composite_goes_before_other_profiles(self, folders):
-        """Beside native and git it is what counts."""
-        flat = composite(native(folders / "one"))
-        flat["spring.profiles.active"] = "native,composite,git"
-        assert isinstance(backend_of(flat), CompositeConfigBackend)
-
-    @pytest.mark.parametrize(
-        ("given", "is_lenient"),
-        [
-            ({}, False),
-            ({"fail_on_composite_error": True}, False),
-            ({"fail_on_composite_error": "TRUE"}, False),
-            ({"fail_on_composite_error": False}, True),
-            ({"fail_on_composite_error": "False"}, True),
-        ],
-        ids=str,
-    )
-    def test_members_without_the_label_fail_unless_allowed(
-        self, folders, given, is_lenient
-    ):
-        """fail-on-composite-error."""
-        backend = backend_of(composite(native(folders / "one"), **given))
-        backend.members = (*backend.members, Branchless(folders / "two"))
-        server = ConfigServer(backend, dialect=SPRING)
-        document = asyncio.run(server.fetch("orders", "prod"))
-        found = document and [one["source"] for one in document["propertySources"]]
-        expected = [{"who": "one master"}, {"who": "one ."}] if is_lenient else None
-        assert found == expected
-
-    @pytest.mark.parametrize(
-        ("member", "problem"),
-        [
-            ({"type": "git"}, "backends of type git are not served yet"),
-            ({"type": "vault"}, "backends of type vault are not served yet"),
-            ({"uri": "x"}, "backends of type none are not served yet"),
-        ],
-        ids=str,
-    )
-    def test_other_types_are_refused(self, folders, member, problem):
-        """Never left out silently."""
-        flat = composite(native(folders / "one"), member)
-        assert refused_backend(flat) == f"{SERVER}composite: {problem}"
-
-    def test_a_member_needs_folders(self):
-        """As native does."""
-        assert refused_backend(composite({"type": "native"})) == (
-            f"{SERVER}native.search-locations: expected folders"
-        )
-
-    def test_what_a_member_does_not_know_is_an_error(self, folders):
-        """A misspelled setting of it would change nothing, unseen."""
-        member = {**native(folders / "one"), "search-location": "x"}
-        assert refused_backend(composite(member)) == (
-            f"{SERVER}composite[].search-location: unknown setting"
-        )
-
-    def test_a_composite_needs_members(self):
-        """None at all would be a failure at every request."""
-        assert refused_backend(composite()) == f"{SERVER}composite: expected backends"
-
-
-class TestServer:
-    """What build_server makes of them."""
-
-    @pytest.mark.parametrize(
-        ("given", "accept_empty"),
-        [
-            ({}, None),
-            ({"accept_empty": True}, True),
-            ({"accept_empty": "TRUE"}, True),
-            ({"accept_empty": False}, False),
-            ({"accept_empty": "false"}, False),
-            ({"accept_empty": "yes"}, True),
-            ({"accept_empty": "on"}, True),
-            ({"accept_empty": "1"}, True),
-        ],
-        ids=str,
-    )
-    def test_options_are_those_of_the_server(self, given, accept_empty):
-        """The dialect, accept-empty and the overrides."""
-        flat = {**of_server(**given), f"{SERVER}overrides.a": "b"}
-        assert spring_options(read(flat)) == {
-            "dialect": SPRING,
-            "accept_empty": accept_empty,
-            "overrides": {"a": "b"},
-        }
-
-    def test_it_speaks_spring_and_saves_nothing(self, folders):
-        """SPRING implies read-only, and the folder is as before."""
-        before = sorted(folders.rglob("*"))
-        flat = {**NATIVE, f"{SERVER}native.search-locations": f"{folders}/one"}
-        server = build_server(Settings(), read(flat))
-        with pytest.raises(ReadOnlyBackend) as caught:
-            asyncio.run(server.save("orders", "prod", {"a": 1}))
-        assert str(caught.value) == "this server is read-only"
-        assert (server.dialect, server.is_read_only) == (SPRING, True)
-        assert sorted(folders.rglob("*")) == before
-
-    @pytest.mark.parametrize(
-        ("given", "expected"),
-        [
-            ({}, []),
-            ({"accept_empty": False}, None),
-            (
-                {"accept_empty": False, "overrides.a": "b"},
-                [{"name": "overrides", "source": {"a": "b"}}],
-            ),
-        ],
-        ids=str,
-    )
-    def test_nothing_found_is_an_answer_unless_refused(self, tmp_path, given, expected):
-        """With overrides it is not nothing."""
-        flat = {
-            **NATIVE,
-            f"{SERVER}native.search-locations": str(tmp_path),
-            **of_server(**given),
-        }
-        server = build_server(Settings(), read(flat))
-        document = asyncio.run(server.fetch("unknown", "prod"))
-        assert (document and document["propertySources"]) == expected
-
-    def test_overrides_stand_above_all(self, folders):
-        """One source before the folder's."""
-        flat = {
-            **NATIVE,
-            f"{SERVER}native.search-locations": f"{folders}/one",
-            f"{SERVER}native.add-label-locations": False,
-            f"{SERVER}overrides.who": "me",
-        }
-        assert served(flat) == [{"who": "me"}, {"who": "one ."}]
