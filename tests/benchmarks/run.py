@@ -12,11 +12,8 @@ import asyncio
 import json
 import os
 import platform
-import re
 import shutil
-import signal
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,80 +21,30 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-PACKAGE_ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(PACKAGE_ROOT))
-
-# Python keeps compiled modules, as pip makes them for an installed package.
-ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-
-ROUNDS = 3
-LOAD_SECONDS = 4
-LAYERS = ("orders-prod", "orders", "application-prod", "application")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table; `goal` is what the ratio is held against, as text."""
-
-    work: str
-    ours: str
-    peer: str
-    ratio: float
-    goal: str
-
-
-class Missing(Exception):
-    """A peer or a tool that is not installed."""
-
-
-def fixture(folder: Path, applications: int = 1) -> Path:
-    """A folder whose answer to /orders/prod has four overlays of 50 keys, and other applications beside."""
-    folder.mkdir()
-    for layer in LAYERS:
-        keys = "".join(f"  key-{i}: value {i} of {layer}\n" for i in range(49))
-        (folder / f"{layer}.yml").write_text(f"server:\n  port: 8080\nkeys:\n{keys}")
-    for number in range(applications - 1):
-        (folder / f"other-{number}.yml").write_text("a: 1\n")
-    return folder
+from git_figures import git_answers, git_load, git_refresh
+from measuring import (
+    LAYERS,
+    ROUNDS,
+    Missing,
+    Row,
+    compared,
+    fixture,
+    load,
+    pyconfserve,
+    scaled,
+    tool,
+    write_layers,
+)
 
 
 def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
-
-
-def tool(name: str) -> str:
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin")
-    if found is None:
-        raise Missing(f"{name} is not installed (apt-get install {name})")
-    return found
-
-
-@contextmanager
-def pyconfserve(folder: Path, *flags: str) -> Iterator[tuple[str, int, float]]:
-    """Our server over *folder*: its URL, its process id, and the seconds from start to first answer."""
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pyconfserve", str(folder), "--port", "0", *flags],
-        cwd=PACKAGE_ROOT,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        url = process.stdout.readline().split(" on ")[1].strip()
-        urllib.request.urlopen(f"{url}/orders/prod").read()
-        yield url, process.pid, time.perf_counter() - began
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
 
 
 @contextmanager
@@ -126,17 +73,6 @@ def nginx(folder: Path, body: bytes) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(10)
-
-
-def load(url: str) -> float:
-    """Answers a second under wrk with one thread and 16 connections; fails on any answer but 200."""
-    command = [tool("wrk"), "-t1", "-c16", f"-d{LOAD_SECONDS}s", url]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    if "Non-2xx" in output or "Socket errors" in output:
-        raise SystemExit(f"{url} did not answer everything:\n{output}")
-    found = re.search(r"Requests/sec:\s+([\d.]+)", output)
-    assert found is not None
-    return float(found[1])
 
 
 def cached_answer(work: Path, *flags: str) -> Iterator[Row]:
@@ -273,32 +209,22 @@ def cold_bundle(work: Path) -> Iterator[Row]:
 
 
 def cold_fetch(folder: Path) -> float:
-    """Seconds of one ConfigServer.fetch, which reads and parses every time."""
+    """Seconds of one ConfigServer.fetch of files that are new each time."""
     from pyconfserve import ConfigServer, FilesystemConfigBackend
 
     server = ConfigServer(FilesystemConfigBackend(folder))
 
     async def measure() -> float:
         await server.fetch("orders", "prod")
-        began = time.perf_counter()
+        took = 0.0
         for _ in range(200):
+            write_layers(folder)
+            began = time.perf_counter()
             await server.fetch("orders", "prod")
-        return (time.perf_counter() - began) / 200
+            took += time.perf_counter() - began
+        return took / 200
 
     return asyncio.run(measure())
-
-
-def scaled(
-    pairs: list[tuple[float, float]], factor: float
-) -> list[tuple[float, float]]:
-    return [(ours * factor, peer * factor) for ours, peer in pairs]
-
-
-def compared(work: str, peer: str, pairs: list[tuple[float, float]], goal: str) -> Row:
-    """The row of several rounds: medians, and the median of the rounds' ratios."""
-    ours, theirs = (statistics.median(values) for values in zip(*pairs, strict=True))
-    ratio = statistics.median(a / b for a, b in pairs)
-    return Row(work, f"{ours:,.1f}", f"{theirs:,.1f} ({peer})", round(ratio, 2), goal)
 
 
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Row]]] = {
@@ -308,6 +234,9 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "growth": growth,
     "cold": cold_bundle,
     "rendering": rendering,
+    "git": git_answers,
+    "git-refresh": git_refresh,
+    "git-load": git_load,
 }
 
 
