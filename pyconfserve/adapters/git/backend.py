@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
-import tempfile
 import weakref
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +28,7 @@ from .refreshing import Refresher
 from .refs import BRANCHES
 from .repository import Repository
 from .saving import BranchTree
+from .scratch import Scratch
 
 __all__ = ["GitConfigBackend"]
 
@@ -80,11 +79,11 @@ class GitConfigBackend:
         self._author = _author_environment(author)
         self._reverses_plain_files = reverses_plain_files
         self._saved: dict[str, dict[str, BundleName]] = {}  # by branch and path
-        private = tempfile.mkdtemp(prefix="pyconfserve-git-")
-        folder = clone_dir or f"{private}/clone"
+        scratch = Scratch()
+        folder = clone_dir or f"{scratch.path}/clone"
         verifies = _in_folders(["", *self._patterns]) if verify_commits else None
         self._repository = Repository(
-            Clone(folder, origin, private),
+            Clone(folder, origin, scratch.path),
             f"{origin.uri if origin else 'git'}/",
             label,
             Rules(verifies, deletes_branches, self._author),
@@ -98,7 +97,7 @@ class GitConfigBackend:
         self._refresher = Refresher(self._repository, refresh_rate)
         # One thread: saves take turns anyway, and readers need the others.
         self._saver = ThreadPoolExecutor(1, thread_name_prefix="pyconfserve-git-save")
-        self._end = weakref.finalize(self, _close, self._refresher, private)
+        self._end = weakref.finalize(self, _close, self._refresher, scratch)
 
     @property
     def default_label(self) -> str:
@@ -249,9 +248,9 @@ class GitConfigBackend:
         return await asyncio.to_thread(self._list)
 
 
-def _close(refresher: Refresher, private: str) -> None:
+def _close(refresher: Refresher, scratch: Scratch) -> None:
     refresher.stop()
-    shutil.rmtree(private, ignore_errors=True)
+    scratch.remove()
 
 
 def _name(application: str, profile: str, label: str) -> BundleName:
