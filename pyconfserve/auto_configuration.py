@@ -169,6 +169,12 @@ def _git(settings: Settings) -> ConfigBackend:
             "(pip install 'pyconfserve[git]'): serving the folder instead"
         )
         return _filesystem(settings)
+    if not (settings.git_clone_dir or settings.read_only):
+        _logger.warning(
+            "%sbackend.git.clone-dir (--clone-dir) is not set: saves are kept until "
+            "this server stops, and then nobody has them",
+            PREFIX,
+        )
     from .adapters.git import GitConfigBackend
     from .adapters.git.origin import Access
 

@@ -10,7 +10,7 @@ from .errors import SettingsError
 
 __all__ = ["settings_of", "shown"]
 
-_GIT = re.compile(r"(?:https|ssh|git|file):.*|[\w.-]+@[\w.-]+:(?!//).*", re.DOTALL)
+_GIT = re.compile(r"(?:(?i:https|ssh|git|file):|[\w.-]+@[\w.-]+:(?!//)).*", re.DOTALL)
 _IN_A_REPOSITORY = ("HEAD", "objects", "refs")
 _USER = re.compile(r"(?<=//)[^/]*:[^/]*@|(?<=https://)[^/]*@")
 
@@ -26,6 +26,9 @@ def settings_of(root: str) -> dict[str, Any]:
         return {"backend_type": "git", "git_uri": _safe(root.removeprefix("git+"))}
     if _GIT.fullmatch(_safe(root)) or _is_bare_repository(root):
         return {"backend_type": "git", "git_uri": root}
+    scheme, separator, _ = root.partition("://")
+    if separator:
+        raise SettingsError(f"no store has addresses that begin with {scheme}://")
     return {"root": root}
 
 

@@ -14,6 +14,7 @@ REPOSITORIES = {
     "scp": "git@example.com:org/repo.git",
     "file": "file:///srv/repo.git",
     "file-one-slash": "file:/srv/repo.git",
+    "large-letters": "HTTPS://user:secret@example.com/org/repo",
 }
 FOLDERS = {
     "absolute": "/etc/cfg",
@@ -66,6 +67,16 @@ def test_what_is_not_encrypted_stands_in_settings_only(root):
         f"{scheme}:// is not encrypted: if that is wanted, set backend.git.uri "
         "in a --settings file"
     ) == str(caught.value)
+
+
+@pytest.mark.parametrize("root", ["ftp://user:s3cret@a.b/c", "s3://bucket", "redis://a.b"])
+def test_an_address_of_nothing_we_know_is_refused(root):
+    """It is no folder either, and may hold a password."""
+    with pytest.raises(SettingsError) as caught:
+        settings_of(root)
+    scheme = root.partition(":")[0]
+    expected = f"no store has addresses that begin with {scheme}://"
+    assert expected == str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,8 @@ __all__ = ["run"]
 
 _logger = logging.getLogger("pyconfserve.serve")
 _REPEATED = {"--search-location", "--allow-host"}
+_ROOTS = {"root", "git_uri"}
+_OF_GIT = ("git_clone_dir", "git_refresh_rate")  # flags that mean nothing elsewhere
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -49,7 +51,7 @@ def run(arguments: Sequence[str]) -> int:
     _check_exposure(settings)
     for location in settings.locations if settings.backend_type == "filesystem" else ():
         if not os.path.isdir(location):
-            raise SettingsError(f"{location} is not a folder")
+            raise SettingsError(f"{shown(location)} is not a folder")
     server = build_server(settings, spring)
     what = ", ".join(settings.locations) or flags.settings
     if settings.backend_type != "filesystem":
@@ -147,7 +149,7 @@ def _settings(
             _require_git()
     found: dict[str, Any] = {}
     for layer in (java, own, collect_variables(os.environ), given):
-        if "root" in layer:  # it replaces the locations of the layers below
+        if _ROOTS & layer.keys():  # it replaces the locations of the layers below
             found.pop("search_locations", None)
         found |= layer
     settings = Settings(**found)
@@ -155,6 +157,9 @@ def _settings(
         raise SettingsError(
             f"ROOT is a folder, and backend.type is {settings.backend_type}"
         )
+    for setting in fields(Settings) if settings.backend_type != "git" else ():
+        if setting.name in _OF_GIT and setting.name in given and spring is None:
+            raise SettingsError(f"{flag_of(setting)} is for a git repository")
     is_folder = settings.backend_type == "filesystem" and spring is None
     if is_folder and not settings.locations:
         raise SettingsError("say what to serve: python -m pyconfserve ROOT")

@@ -168,6 +168,51 @@ def test_a_signal_ends_a_start_that_hangs(tmp_path, environ):
             connection.close()
 
 
+@with_gitpython
+@pytest.mark.parametrize(
+    ("flags", "is_said"),
+    [((), True), (("--read-only",), False), (("--clone-dir", "clone"), False)],
+    ids=["temporary", "read-only", "kept"],
+)
+def test_saves_that_nobody_keeps_are_warned_of(serve, work, flags, is_said):
+    """A temporary clone goes with the server."""
+    serving = serve("git+work", "--port", "0", *flags)
+    _, _, err = serving.end(signal.SIGTERM)
+    warning = (
+        "WARNING pyconfserve.auto_configuration: "
+        "pyfly.config-server.backend.git.clone-dir (--clone-dir) is not set: "
+        "saves are kept until this server stops, and then nobody has them\n"
+    )
+    assert (warning in err) is is_said
+
+
+@with_gitpython
+def test_locations_of_the_environment_are_not_those_of_a_repository(serve, work, tmp_path):
+    """ROOT replaces them, as that of a folder does."""
+    elsewhere = str(tmp_path / "elsewhere")
+    serving = serve(
+        "git+work", "--port", "0", "--clone-dir", "clone",
+        PYCONFSERVE_SEARCH_LOCATIONS=elsewhere,
+    )  # fmt: skip
+    saved = serving.ask("/orders/dev", "POST", body=b'{"a": 1}')
+    assert saved == (200, '{"saved":true}')
+    assert git(tmp_path / "clone", "show", "main:orders-dev.yaml") == "a: 1"
+
+
+@pytest.mark.parametrize("flag", [("--clone-dir", "clone"), ("--refresh-rate", "5")])
+def test_a_flag_of_git_for_a_folder_is_refused(run, folder, flag):
+    """It would be ignored without a word."""
+    expected = f"pyconfserve: error: {flag[0]} is for a git repository\n"
+    assert run("cfg", "--port", "0", *flag) == (2, "", expected)
+
+
+@pytest.mark.parametrize("name", ["PYCONFSERVE_ROOT", "PYCONFSERVE_SEARCH_LOCATIONS"])
+def test_an_address_in_place_of_a_folder_shows_no_password(run, name):
+    """It is no folder, and that is said without what it holds."""
+    expected = "pyconfserve: error: https://a.b/c is not a folder\n"
+    assert run("--port", "0", **{name: "https://me:s3cret@a.b/c"}) == (2, "", expected)
+
+
 def test_a_repository_without_gitpython_is_refused(tmp_path, environ):
     """It was asked for in so many words: exit status 2, and how to install it."""
     (tmp_path / "hidden").mkdir()
