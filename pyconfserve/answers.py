@@ -18,9 +18,10 @@ from .environment.rendering import RENDERERS, V2_JSON
 from .http.messages import Response
 from .server import ConfigServer
 
-__all__ = ["LARGEST_CACHE", "Answer", "Answers", "answer_key"]
+__all__ = ["LARGEST_CACHE", "NOTHING_STORED", "Answer", "Answers", "answer_key"]
 
 LARGEST_CACHE = 64 * 1024 * 1024  # bytes: ten thousand answers of 6 KB
+NOTHING_STORED = "no configuration is stored under these names"
 _OVERHEAD = 4096  # bytes beside the body: headers, key, the stamps of its files
 
 Key = tuple[str, tuple[str, ...], str | None, str]
@@ -38,6 +39,10 @@ class Answer(NamedTuple):
     seen: Hashable
     stamp: Hashable
 
+    def known(self) -> Answer:
+        """Itself as it is kept for a wait: without its body, which may be large."""
+        return self._replace(response=self.not_modified)
+
 
 class Answers:
     """The answers of one server, those asked for last, at most *limit* bytes."""
@@ -54,13 +59,19 @@ class Answers:
     def ready(self, key: Key) -> Answer | None:
         """The answer kept under *key* if it is still valid; never waits."""
         answer = self._kept.get(key)
-        if answer is None or self._stamp is None:
+        if answer is None:
             return None
-        if self._stamp(answer.seen) != answer.stamp:
+        if not self.is_valid(answer):
             self._drop(key)
             return None
         self._kept.move_to_end(key)
         return answer
+
+    def is_valid(self, answer: Answer) -> bool | None:
+        """Whether its stamp holds, None when it has none; raises what stamps raise."""
+        if self._stamp is None or answer.seen is None:
+            return None
+        return self._stamp(answer.seen) == answer.stamp
 
     async def get(self, lookup: Lookup, renderer: str) -> Answer | None:
         """The answer to *lookup*, None for 404.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from copy import copy
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = ["ConfigServer"]
 
 _logger = logging.getLogger("pyconfserve.server")
+_NAMES = attrgetter("application", "profile", "label")
 _MOST_PROBLEMS = 100  # kept for /health; the log has them all
 # Spring reads these as an answer's format.
 _FORMAT_ENDINGS = (".yml", ".yaml", ".json", ".properties")
@@ -85,6 +87,7 @@ class ConfigServer:
         self._decrypts = decrypts
         self._overrides = _overriding(overrides)
         self.saves = 0  # what was begun before the last save may be older than it
+        self.after_save: set[Callable[[], None]] = set()  # told of each, by its thread
         self._problems: dict[str, Lookup] = {}  # and a lookup that meets each
 
     async def fetch(
@@ -130,6 +133,8 @@ class ConfigServer:
             raise Conflict(f"applications named {source.application!r} are reserved")
         await self.backend.save(source)
         self.saves += 1
+        for tell in tuple(self.after_save):
+            tell()
         return {"saved": True}
 
     async def list(self) -> list[dict[str, str]]:
@@ -140,7 +145,7 @@ class ConfigServer:
                 "profile": source.profile,
                 "label": source.label,
             }
-            for source in sorted(await self.backend.list(), key=_names)
+            for source in sorted(await self.backend.list(), key=_NAMES)
         ]
 
     async def open(self) -> None:
@@ -277,10 +282,6 @@ def _overriding(properties: Mapping[str, str]) -> tuple[PropertySource, ...]:
         return ()
     entries = {key: Entry(value) for key, value in properties.items()}
     return (PropertySource("overrides", entries, "Config server overrides"),)
-
-
-def _names(source: ConfigSource) -> tuple[str, str, str]:
-    return source.application, source.profile, source.label
 
 
 def _single_names(application: str, profile: str, label: str) -> tuple[str, str, str]:

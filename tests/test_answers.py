@@ -476,3 +476,32 @@ def test_stale_answers_give_their_room_back():
         assert len(sizes) == 1
 
     run(scenario)
+
+
+def test_an_answer_is_valid_while_its_stamp_holds():
+    """Whether it is kept or not; of one without a stamp nobody knows."""
+
+    async def scenario():
+        server, answers = answers_over(InMemoryConfigBackend(), limit=0)
+        await server.save("orders", "prod", {"a": 1})
+        answer = await answers.get(ORDERS, JSON)
+        assert answers.is_valid(answer) is True
+        await server.save("orders", "prod", {"a": 2})
+        assert answers.is_valid(answer) is False
+        assert answers.is_valid(answer._replace(seen=None)) is None
+        _, others = answers_over(Unstamped())
+        assert others.is_valid(await others.get(ORDERS, JSON)) is None
+
+    run(scenario)
+
+
+def test_a_known_answer_has_no_body():
+    """All else that it is told apart by stays."""
+
+    async def scenario():
+        server, answers = answers_over(InMemoryConfigBackend())
+        await server.save("orders", "prod", {"a": 1})
+        answer = await answers.get(ORDERS, JSON)
+        assert answer.known() == answer._replace(response=answer.not_modified)
+
+    run(scenario)

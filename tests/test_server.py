@@ -244,6 +244,17 @@ def test_other_routes_names_are_names(name):
     assert [f"{name}-default"] == source_names(fetch(server, name))
 
 
+def test_a_save_is_told_when_it_counts():
+    """To all who asked for it, once it is stored; a refused one is not."""
+    server = ConfigServer(InMemoryConfigBackend())
+    told = []
+    server.after_save |= {lambda: told.append(server.saves) for _ in range(2)}
+    asyncio.run(server.save("orders", "prod", {"a": 1}))
+    with pytest.raises(InvalidRequest):
+        asyncio.run(server.save("a,b", "prod", {"a": 1}))
+    assert told == [1, 1]
+
+
 def test_a_save_replaces_one_bundle_and_counts():
     """The answer says so; properties may be nested."""
     server = server_of(("orders", "prod", "main", {"a": 1, "b": 1}))

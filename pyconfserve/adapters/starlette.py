@@ -21,6 +21,7 @@ from ..http.access import Access
 from ..http.grammar import LARGEST_BODY
 from ..http.messages import Request, joined
 from ..http.routes import Routes
+from ..http.watching import answer_while_there
 from ..server import ConfigServer
 
 __all__ = ["make_starlette_config_server_routes"]
@@ -47,7 +48,8 @@ def make_starlette_config_server_routes(
         headers = joined(StarletteRequest(scope).headers.items())
         body, host = await _body(scope, receive), headers.get("host", "")
         request = Request(scope["method"], path, query, headers, body, host)
-        response = routes.ready(request) or await routes.handle(request)
+        if (response := await answer_while_there(routes, request, receive)) is None:
+            return  # the client has gone
         shown = dict(response.headers)
         if response.status not in (204, 304):
             shown["Content-Length"] = str(len(response.body))
@@ -56,9 +58,7 @@ def make_starlette_config_server_routes(
 
     prefix = f"/{base_path.strip('/')}".rstrip("/")
     route = Route(f"{prefix}/{{path:path}}", answer)
-    # Not a function from Request to Response, nor a pattern that stops at newlines.
-    route.app = answer
-    route.methods = None
+    route.app, route.methods = answer, None  # not a function from Request to Response
     route.path_regex = re.compile(rf"{re.escape(prefix)}(?:/(?P<path>(?s:.*)))?\Z")
     return [route]
 

@@ -15,7 +15,9 @@ from typing import NamedTuple, Protocol, cast
 from ..errors import ProtocolError, RequestTimeout, TooManyConnections
 from .http11 import CONTINUE, HeadMemo, Parser, serialize
 from .messages import Request, Response
-from .routes import Routes, error_response
+from .replies import error_response
+from .routes import Routes
+from .watching import asks_to_wait, without_wait
 
 __all__ = ["Connection", "Deadlines", "Owner"]
 
@@ -39,6 +41,7 @@ class Owner(Protocol):
     routes: Routes
     deadlines: Deadlines
     memo: HeadMemo
+    timed: set[Connection]  # those whose deadlines are looked at
     is_draining: bool
 
     def opened(self, connection: Connection) -> bool:
@@ -65,6 +68,7 @@ class Connection(asyncio.Protocol):
         self._clock = asyncio.get_running_loop().time
         self._transport: asyncio.Transport
         self._task: asyncio.Task[None] | None = None
+        self._waiting: Request | None = None  # may be answered late, by the task
         self._is_paused = False  # the client does not take what was written
         self._is_over = False  # no request is read any more
         self._has_ended = False  # the client sends no more
@@ -104,6 +108,9 @@ class Connection(asyncio.Protocol):
         self._has_ended = True
         if self._task is None:
             self._pump()
+        elif self._waiting is not None:  # for one who may have gone
+            self._task.cancel()
+            self._begin(without_wait(self._waiting))
         return not self._is_over
 
     def pause_writing(self) -> None:
@@ -121,6 +128,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._is_over = True
         self._owner.lost(self)
+        if self._task is not None and self._waiting is not None:
+            self._task.cancel()
 
     def end_when_answered(self) -> None:
         """Take part in a drain: answer what has arrived, then close."""
@@ -161,15 +170,22 @@ class Connection(asyncio.Protocol):
             self._enter("answering")  # the next head has a deadline of its own
             response = self._routes.ready(event)
             if response is None:
-                self._task = asyncio.get_running_loop().create_task(self._answer(event))
+                self._begin(without_wait(event) if self._has_ended else event)
                 return
             self._send(event, response)
 
+    def _begin(self, request: Request) -> None:
+        self._waiting = request if asks_to_wait(request) else None
+        if self._waiting is not None:  # thousands may, for long, and need no looks
+            self._owner.timed.discard(self)
+        self._task = asyncio.get_running_loop().create_task(self._answer(request))
+
     async def _answer(self, request: Request) -> None:
         response = await self._routes.handle(request)
-        self._task = None
+        self._task = self._waiting = None
         if self._transport.is_closing():
             return
+        self._owner.timed.add(self)
         self._send(request, response)
         self._transport.resume_reading()
         self._pump()

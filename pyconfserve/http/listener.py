@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 
 from .connection import Connection, Deadlines
@@ -41,6 +42,7 @@ class Listener:
         self.deadlines = deadlines or Deadlines()
         self.memo = HeadMemo()
         self.connections: set[Connection] = set()
+        self.timed: set[Connection] = set()
         self.is_draining = False
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle
@@ -77,6 +79,7 @@ class Listener:
         await _last_passes()
         server.close()
         self.is_draining = True
+        self.routes.drain()
         for connection in list(self.connections):
             connection.end_when_answered()
         if self.connections:
@@ -91,11 +94,13 @@ class Listener:
     def opened(self, connection: Connection) -> bool:
         """Count a connection; False when there is no place for it."""
         self.connections.add(connection)
+        self.timed.add(connection)
         return len(self.connections) <= self._most
 
     def lost(self, connection: Connection) -> None:
         """Forget a connection."""
         self.connections.discard(connection)
+        self.timed.discard(connection)
         if self.is_draining and not self.connections:
             self._empty.set()
 
@@ -107,18 +112,24 @@ class Listener:
         return self._date[1]
 
     def _sweep(self) -> None:
-        """End the connections whose deadline is over; one timer for all of them."""
+        """End the connections whose deadline is over; one timer for all of them.
+
+        What begins from now on has at least the shortest deadline: it comes again for
+        that, or for the nearest of those there are.
+        """
         loop = asyncio.get_running_loop()
         now = loop.time()
-        deadlines = self.deadlines
-        shortest = min(
-            deadlines.head, deadlines.body, deadlines.idle, deadlines.writing
-        )
+        shortest = min(self.deadlines._replace(drain=math.inf))
+        expired, nearest = [], now + shortest
+        for connection in self.timed:
+            if connection.deadline <= now:
+                expired.append(connection)
+            elif connection.deadline < nearest:
+                nearest = connection.deadline
         # First of all: an error in one connection must not end this for the others.
-        self._sweeper = loop.call_later(min(1.0, shortest / 4), self._sweep)
-        for connection in [
-            found for found in self.connections if found.deadline <= now
-        ]:
+        pause = max(nearest - now, min(1.0, shortest / 4))
+        self._sweeper = loop.call_later(pause, self._sweep)
+        for connection in expired:
             connection.expire()
 
 

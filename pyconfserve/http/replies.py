@@ -1,4 +1,4 @@
-"""What a route answers with: JSON, text, or the answer that a client has already."""
+"""What a route answers with: JSON, text, an error, or what a client has already."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 
 from ..answers import Answer
 from ..environment.rendering import JSON
-from .messages import Request, Response
+from ..errors import ConfigError, MethodNotAllowed
+from .messages import Request, Response, reason
 
-__all__ = ["TEXT", "conditional", "json_response", "text_response"]
+__all__ = ["TEXT", "conditional", "error_response", "json_response", "text_response"]
 
 TEXT = "text/plain;charset=UTF-8"
 
@@ -39,3 +40,22 @@ def text_response(text: str, content_type: str = TEXT, status: int = 200) -> Res
     """A text that is for its asker alone."""
     headers = (("Content-Type", content_type), *_PRIVATE)
     return Response(status, headers, text.encode("utf-8"))
+
+
+def error_response(error: ConfigError, path: str) -> Response:
+    """The one error body, `{"status", "error", "message", "path"}`.
+
+    *path* is as the request had it.
+    """
+    status = error.status
+    content = {
+        "status": status,
+        "error": reason(status),
+        "message": str(error),
+        "path": path,
+    }
+    response = json_response(content, status)
+    if isinstance(error, MethodNotAllowed) and error.allowed:
+        allow = ("Allow", ", ".join(error.allowed))
+        return Response(status, (allow, *response.headers), response.body)
+    return response

@@ -1,4 +1,4 @@
-"""The route table, and the only place where an error becomes a Response.
+"""The route table, and the place where errors become Responses.
 
 Every edge (the listener, Starlette) hands a Request to `Routes` and sends the Response
 it gets.
@@ -11,7 +11,7 @@ import logging
 import re
 from typing import TYPE_CHECKING
 
-from ..answers import Answers, Key, answer_key
+from ..answers import NOTHING_STORED, Answers, Key, answer_key
 from ..environment import names
 from ..environment.overlay import Lookup
 from ..errors import (
@@ -22,6 +22,7 @@ from ..errors import (
     ReadOnlyBackend,
 )
 from ..server import ConfigServer
+from ..watches import Watches
 from . import health
 from .access import LIST, MONITOR, READ, WRITE, Access
 from .asked import (
@@ -32,14 +33,15 @@ from .asked import (
     resolves_placeholders,
     target_of,
 )
-from .messages import Request, Response, reason
-from .replies import conditional, json_response
+from .messages import Request, Response
+from .replies import conditional, error_response, json_response
 from .table import Route, fits, methods
+from .watching import answer_changed, wait_of
 
 if TYPE_CHECKING:
     from .monitor import Monitor  # few servers have one
 
-__all__ = ["Routes", "error_response"]
+__all__ = ["Routes"]
 
 _logger = logging.getLogger("pyconfserve.routes")
 _MOST_REMEMBERED = 16_384  # targets with their Accept: ten thousand applications
@@ -74,7 +76,8 @@ class Routes:
         self._access = access or Access()
         self._monitor = monitor
         self._answers = Answers(server)
-        self._keys: dict[tuple[str, str, str], Key] = {}
+        self._watches = Watches(server, self._answers)
+        self._keys: dict[tuple[str, str, str], tuple[Key, float]] = {}
         base, outer = _ROUTES, _MONITOR if monitor else ()
         if all_routes:
             from .encryption import encryption_routes
@@ -88,9 +91,10 @@ class Routes:
 
         A sender that may not read it gets the refusal here.
         """
-        key = self._keys.get(target_of(request))
-        if key is None or not _may_be_ready(request):
+        kept = self._keys.get(target_of(request))
+        if kept is None or not _may_be_ready(request):
             return None
+        key, seconds = kept
         try:
             self._access.check_host(request)
             self._access.check(request, READ)
@@ -100,7 +104,10 @@ class Routes:
             answer = self._answers.ready(key)
         except ConfigError:
             return None  # handle asks the store again, and answers for it
-        return None if answer is None else conditional(request, answer)
+        if answer is None:
+            return None
+        response = conditional(request, answer)
+        return None if seconds and response.status == 304 else response
 
     async def handle(self, request: Request) -> Response:
         """The response to any request."""
@@ -112,6 +119,10 @@ class Routes:
         except Exception:
             _logger.exception("a request failed in an unforeseen way")
             return error_response(ConfigError("this server has failed"), request.path)
+
+    def drain(self) -> None:
+        """Answer those who wait for a change, and let nobody wait any more."""
+        self._watches.drain()
 
     async def _dispatch(self, request: Request) -> Response:
         if request.path == "*":
@@ -195,23 +206,30 @@ class Routes:
     async def _answer(
         self, request: Request, lookup: Lookup, renderer: str
     ) -> Response:
+        seconds = wait_of(request)
         server = self._server_for(request)
         # What was made with a request's own credentials is for this request alone.
         answers = self._answers if server is self._server else Answers(server)
         answer = await answers.get(lookup, renderer)
         if answer is None:
-            raise ConfigNotFound("no configuration is stored under these names")
+            raise ConfigNotFound(NOTHING_STORED)
         if answers is self._answers:
-            self._remember(request, answer_key(lookup, renderer))
-        return conditional(request, answer)
+            self._remember(request, answer_key(lookup, renderer), seconds)
+        response = conditional(request, answer)
+        if response.status != 304 or not seconds or answers is not self._answers:
+            return response
+        answer = answer.known()
+        return await answer_changed(
+            self._watches, request, lookup, renderer, answer, seconds
+        )
 
-    def _remember(self, request: Request, key: Key) -> None:
+    def _remember(self, request: Request, key: Key, seconds: float) -> None:
         """Keep what a target means, which `ready` then need not find out again."""
         target = target_of(request)
         if sum(map(len, target)) <= _LONGEST_REMEMBERED:
             if len(self._keys) >= _MOST_REMEMBERED:
                 self._keys.clear()
-            self._keys[target] = key
+            self._keys[target] = key, seconds
 
     async def _save(self, request: Request, segments: tuple[str, ...]) -> Response:
         if self._server.is_read_only:
@@ -271,22 +289,3 @@ def _may_be_ready(request: Request) -> bool:
 
 def _parts(path: str) -> tuple[str, ...]:
     return tuple(part for part in path.split("/") if part)
-
-
-def error_response(error: ConfigError, path: str) -> Response:
-    """The one error body, `{"status", "error", "message", "path"}`.
-
-    *path* is as the request had it.
-    """
-    status = error.status
-    content = {
-        "status": status,
-        "error": reason(status),
-        "message": str(error),
-        "path": path,
-    }
-    response = json_response(content, status)
-    if isinstance(error, MethodNotAllowed) and error.allowed:
-        allow = ("Allow", ", ".join(error.allowed))
-        return Response(status, (allow, *response.headers), response.body)
-    return response

@@ -17,7 +17,8 @@ from pyconfserve.filesystem import FilesystemConfigBackend
 from pyconfserve.http.access import READ_ONLY_RIGHTS, Access
 from pyconfserve.http.grammar import LARGEST_BODY
 from pyconfserve.http.messages import Request, Response, reason
-from pyconfserve.http.routes import Routes, error_response
+from pyconfserve.http.replies import error_response
+from pyconfserve.http.routes import Routes
 from pyconfserve.server import ConfigServer
 
 JSON = "application/json"
