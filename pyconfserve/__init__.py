@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from .backend import ConfigBackend as ConfigBackend
     from .backend import ConfigSource as ConfigSource
     from .backend import InMemoryConfigBackend as InMemoryConfigBackend
+    from .client import ConfigClient as ConfigClient
+    from .client import Configuration as Configuration
+    from .client import load as load
     from .errors import ConfigError as ConfigError
     from .filesystem import FilesystemConfigBackend as FilesystemConfigBackend
     from .server import ConfigServer as ConfigServer
@@ -26,15 +29,18 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "ConfigBackend": "backend",
+    "ConfigClient": "client",
     "ConfigError": "errors",
     "ConfigServer": "server",
     "ConfigSource": "backend",
+    "Configuration": "client",
     "FilesystemConfigBackend": "filesystem",
     "GitConfigBackend": "adapters.git",
     "InMemoryConfigBackend": "backend",
     "Settings": "settings",
     "build_backend": "auto_configuration",
     "configure": "auto_configuration",
+    "load": "client",
     "mount": "auto_configuration",
 }
 

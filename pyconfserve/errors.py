@@ -20,20 +20,21 @@
         BackendMisconfigured        500   … and only its owner can help
         StorageFull                 507   … because there is no room left
       ProtocolError                 400   not HTTP we speak; one subclass a limit
+      ExchangeError                  -    a request of ours got no answer
+      FetchError                     -    the client got no configuration
       SettingsError                  -    how the program was called; exit status 2
       MissingDependency              -    a library is missing; also an ImportError
 
-Errors keep fields and a message of one line: what was expected and what was got, lower
-case, no full stop. A message never quotes stored content, credentials or a path outside
-of a root (design: errors), so that it can be shown to whoever asked.
+Errors keep fields and one line of text: what was expected and what was got, lower case,
+no full stop. It never quotes stored content, credentials or a path outside of a root.
 """
 
 from __future__ import annotations
 
 __all__ = [
     "BackendError", "BackendMisconfigured", "BackendUnavailable", "BodyTooLarge",
-    "ConfigError", "ConfigNotFound", "Conflict", "DocumentError",
-    "ExpectationFailed", "Forbidden", "HeadersTooLarge", "InvalidRequest",
+    "ConfigError", "ConfigNotFound", "Conflict", "DocumentError", "ExchangeError",
+    "ExpectationFailed", "FetchError", "Forbidden", "HeadersTooLarge", "InvalidRequest",
     "LengthRequired", "MethodNotAllowed", "MissingDependency", "PathEscapes",
     "ProtocolError", "ReadOnlyBackend", "RequestTimeout", "SchemaViolation",
     "SettingsError", "StorageFull", "TargetTooLong", "TooManyConnections",
@@ -55,8 +56,7 @@ class InvalidRequest(ConfigError):
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
-        self.field = field
-        self.problem = problem
+        self.field, self.problem = field, problem
 
 
 class PathEscapes(InvalidRequest):
@@ -145,10 +145,8 @@ class DocumentError(ConfigError):
         self, problem: str, line: int = 0, column: int = 0, location: str = ""
     ) -> None:
         super().__init__(problem, line, column, location)
-        self.problem = problem
-        self.line = line
-        self.column = column
-        self.location = location
+        self.problem, self.location = problem, location
+        self.line, self.column = line, column
 
     def __str__(self) -> str:
         place = [self.location] if self.location else []
@@ -252,6 +250,29 @@ class UnknownVersion(ProtocolError):
     status = 505
 
 
+class ExchangeError(ConfigError):
+    """A request of ours got no answer; `reason` says why, without any credentials."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class FetchError(ConfigError):
+    """The client got no configuration from `url`, which holds no credentials.
+
+    `status` is what was answered: None without an answer, 200 for no configuration.
+    """
+
+    def __init__(self, url: str, problem: str, status: int | None = None) -> None:
+        super().__init__(url, problem, status)
+        self.url, self.problem = url, problem
+        self.status: int | None = status  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        return f"{self.url}: {self.problem}"
+
+
 class SettingsError(ConfigError):
     """A setting that is unknown, malformed or impossible.
 
@@ -260,9 +281,7 @@ class SettingsError(ConfigError):
 
     def __init__(self, problem: str, key: str = "", source: str = "") -> None:
         super().__init__(problem, key, source)
-        self.problem = problem
-        self.key = key
-        self.source = source
+        self.problem, self.key, self.source = problem, key, source
 
     def __str__(self) -> str:
         return ": ".join(part for part in (self.source, self.key, self.problem) if part)

@@ -1,5 +1,6 @@
 """errors: one tree, whose members carry a status, their fields and one line of text."""
 
+import pickle
 import re
 
 import pytest
@@ -8,6 +9,8 @@ from pyconfserve import errors
 from pyconfserve.errors import (
     ConfigError,
     DocumentError,
+    ExchangeError,
+    FetchError,
     InvalidRequest,
     MethodNotAllowed,
     MissingDependency,
@@ -134,3 +137,18 @@ def test_an_error_inside_a_library_is_not_taken_for_its_absence(name):
     """The error of another module is raised as it is."""
     other = ModuleNotFoundError("no", name=name)
     assert other is MissingDependency.instead_of(other, "redis", "x", "y")
+
+
+def test_a_failed_exchange_says_why():
+    """In its own words."""
+    error = ExchangeError("the connection was refused")
+    assert error.reason == str(error) == "the connection was refused"
+
+
+@pytest.mark.parametrize("status", [None, 200, 404])
+def test_a_failed_fetch_says_of_whom(status):
+    """Also on the other side of a process boundary."""
+    error = FetchError("http://config", "answered 404", status)
+    for each in (error, pickle.loads(pickle.dumps(error))):
+        assert (each.url, each.problem, each.status) == ("http://config", "answered 404", status)
+        assert str(each) == "http://config: answered 404"
