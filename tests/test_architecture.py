@@ -24,7 +24,7 @@ LEVELS = [
     ["http.exchange", "http.http11", "readings", "listing", "folder", "locations", "composite"],
     ["bundles"],
     ["saving"],
-    ["filesystem", "adapters.cryptography", "adapters.git.*"],
+    ["filesystem", "adapters.cryptography", "adapters.git.*", "adapters.httpx"],
     ["server", "client.*"],
     ["answers"],
     ["watches"],
@@ -34,19 +34,20 @@ LEVELS = [
     ["http.routes"],
     ["adapters.starlette", "http.connection"],
     ["http.listener"],
-    ["settings", "roots"],
+    ["settings", "roots", "served"],
     ["settings_sources"],
-    ["spring_git_names"],
-    ["spring_settings", "spring_git"],
+    ["spring_git_names", "remote_settings"],
+    ["spring_settings", "spring_git", "remote_import", "adapters.pydantic_settings"],
     ["spring_backends"],
     ["auto_configuration"],
-    ["commands.*"],
+    ["commands.*", "testing"],
     ["__main__"],
 ]
 ROOMS_WITH_AN_ORDER_OF_THEIR_OWN = ("environment", "client", "commands", "adapters.git")
 THIRD_PARTY = {
     "environment.formats.yaml": {"yaml"},
     "http.listener": {"uvloop"},
+    "testing": {"pytest"},
 }
 OUTSIDE_WORLD = {
     "asyncio", "ctypes", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets",

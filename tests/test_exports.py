@@ -12,15 +12,18 @@ import pyconfserve
 
 DOCUMENTED = {
     "ConfigBackend",
+    "ConfigClient",
     "ConfigError",
     "ConfigServer",
     "ConfigSource",
+    "Configuration",
     "FilesystemConfigBackend",
     "GitConfigBackend",
     "InMemoryConfigBackend",
     "Settings",
     "build_backend",
     "configure",
+    "load",
     "mount",
 }
 # Import paths of the design that exist by now; they are fixed.
@@ -28,6 +31,9 @@ PLACES = [
     ("pyconfserve.backend", "ConfigSource"),
     ("pyconfserve.backend", "ConfigBackend"),
     ("pyconfserve.backend", "InMemoryConfigBackend"),
+    ("pyconfserve.client", "ConfigClient"),
+    ("pyconfserve.client", "Configuration"),
+    ("pyconfserve.client", "load"),
     ("pyconfserve.filesystem", "FilesystemConfigBackend"),
     ("pyconfserve.adapters.git", "GitConfigBackend"),
     ("pyconfserve.server", "ConfigServer"),
@@ -37,6 +43,9 @@ PLACES = [
     ("pyconfserve.settings", "Settings"),
     ("pyconfserve.errors", "ConfigError"),
     ("pyconfserve.adapters.starlette", "make_starlette_config_server_routes"),
+    ("pyconfserve.adapters.httpx", "make_http_client"),
+    ("pyconfserve.adapters.pydantic_settings", "ConfigServerSettingsSource"),
+    ("pyconfserve.remote_import", "import_remote"),
 ]
 SIGNATURES = [
     ("ConfigSource", ["application", "profile", "label", "properties"]),
@@ -49,12 +58,19 @@ SIGNATURES = [
     ("ConfigBackend.fetch", ["self", "application", "profile", "label"]),
     ("ConfigBackend.save", ["self", "source"]),
     ("ConfigBackend.list", ["self"]),
+    ("ConfigClient", []),
+    ("ConfigClient.fetch", ["self"]),
+    ("ConfigClient.file", ["self", "path"]),
+    ("Configuration.bind", ["self", "kind", "prefix"]),
+    ("load", ["url", "application", "profile", "label"]),
     ("build_backend", ["settings"]),
     ("configure", ["settings"]),
     ("mount", ["app", "settings"]),
 ]
 OPTIONAL = {
     "pyconfserve.adapters.cryptography": "cryptography",
+    "pyconfserve.adapters.httpx": "httpx",
+    "pyconfserve.adapters.pydantic_settings": "pydantic_settings",
     "pyconfserve.adapters.starlette": "starlette",
     "pyconfserve.environment.formats.yaml": "yaml",
 }

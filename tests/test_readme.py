@@ -74,7 +74,7 @@ def test_every_block_is_run_here() -> None:
     kinds = [kind for kind, _ in BLOCKS]
     assert (
         sorted(kinds)
-        == ["dockerfile", "ini", "python", "python", "python"] + ["sh"] * 5
+        == ["dockerfile", "ini"] + ["python"] * 8 + ["sh"] * 5
     )
 
 
@@ -151,6 +151,21 @@ def test_python_block_runs(part: str) -> None:
         cwd=ROOT,
         env=ENVIRONMENT,
     )
+
+
+def test_client_block_runs() -> None:
+    """The example reads the example folder as it says; recipes are in test_recipes."""
+    command = [sys.executable, "-m", "pyconfserve", "tests/example", "--port", "0"]
+    process, line = start(command, cwd=ROOT)
+    code = block("python", "import load\n\nconfig").replace(
+        "http://127.0.0.1:8888", line.split()[-1]
+    )
+    try:
+        subprocess.run(
+            [sys.executable, "-c", code], check=True, cwd=ROOT, env=ENVIRONMENT
+        )
+    finally:
+        stop(process)
 
 
 def test_starlette_block_serves() -> None:

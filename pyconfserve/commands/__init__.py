@@ -13,6 +13,8 @@ __all__ = ["COMMANDS", "main"]
 # A row is a module here with run(arguments).
 COMMANDS = {
     "serve": "serve a folder or a git repository over HTTP",
+    "get": "print the configuration that a server gives",
+    "run": "run a command with it as environment variables",
     "encrypt": "encrypt a text for a {cipher} value",
     "decrypt": "decrypt a {cipher} value",
 }

@@ -4,6 +4,8 @@ from importlib.util import find_spec
 
 LIBRARIES = {
     "test_cryptography.py": "cryptography",
+    "test_httpx.py": "httpx",
+    "test_pydantic_settings.py": "pydantic_settings",
     "test_starlette.py": "starlette",
 }
 
