@@ -25,6 +25,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from client import client_start
 from git_figures import git_answers, git_load, git_refresh
 from measuring import (
     LAYERS,
@@ -39,6 +40,7 @@ from measuring import (
     tool,
     write_layers,
 )
+from watchers import watchers
 
 
 def free_port() -> int:
@@ -237,6 +239,8 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "git": git_answers,
     "git-refresh": git_refresh,
     "git-load": git_load,
+    "watchers": watchers,
+    "client": client_start,
 }
 
 
