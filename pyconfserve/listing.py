@@ -7,11 +7,12 @@ from collections.abc import Collection, Mapping
 
 from .environment import names
 from .environment.overlay import DEFAULT_PROFILE, OWN
-from .errors import ConfigError
+from .errors import BackendMisconfigured, ConfigError
 from .files import BundleName, FileTree, Folder
 
-__all__ = ["list_bundles", "list_folder"]
+__all__ = ["MOST_LISTED", "list_bundles", "list_folder", "too_many"]
 
+MOST_LISTED = 100_000  # bundles: an answer of 8 MB, half of what our client takes
 _DEEPEST_LABEL = 8  # folders in which list_bundles looks
 
 
@@ -48,6 +49,11 @@ def list_folder(
     """The names of the bundles in one folder, all of *label*; raises BackendError."""
     content = tree.list(folder)
     return _bundles(content, folder, label, saved) if content else []
+
+
+def too_many(most: int = MOST_LISTED) -> BackendMisconfigured:
+    """What to raise for more than *most* bundles: a part would be taken for all."""
+    return BackendMisconfigured(f"more than {most} bundles are stored: no list of them")
 
 
 def _bundles(

@@ -8,11 +8,10 @@ from typing import Any
 
 from .errors import SettingsError
 
-__all__ = ["settings_of", "shown"]
+__all__ = ["settings_of"]
 
 _GIT = re.compile(r"(?:(?i:https|ssh|git|file):|[\w.-]+@[\w.-]+:(?!//)).*", re.DOTALL)
 _IN_A_REPOSITORY = ("HEAD", "objects", "refs")
-_USER = re.compile(r"(?<=//)[^/]*:[^/]*@|(?<=https://)[^/]*@")
 
 
 def settings_of(root: str) -> dict[str, Any]:
@@ -30,11 +29,6 @@ def settings_of(root: str) -> dict[str, Any]:
     if separator:
         raise SettingsError(f"no store has addresses that begin with {scheme}://")
     return {"root": root}
-
-
-def shown(root: str) -> str:
-    """ROOT without the credentials that its address may hold."""
-    return _USER.sub("", root)
 
 
 def _safe(root: str) -> str:

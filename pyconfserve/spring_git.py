@@ -6,17 +6,16 @@ import hashlib
 import logging
 import os
 import re
-import shutil
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
+from .addresses import WEB
 from .environment import names
 from .environment.overlay import DEFAULT_LABEL
-from .errors import BackendError, InvalidRequest, SettingsError
+from .errors import InvalidRequest, SettingsError
 from .settings import boolean
-from .spring_git_names import INHERITED, REPOS, SCHEMES, WITHOUT_EFFECT
+from .spring_git_names import INHERITED, REPOS, WITHOUT_EFFECT
 
 if TYPE_CHECKING:
     from .adapters.git.origin import Access
@@ -40,11 +39,15 @@ class GitDefaults(NamedTuple):
 
 
 class GitOptions(NamedTuple):
-    """What makes the backends of one repository; `keywords` hold secrets."""
+    """What makes the backends of one repository; `keywords` hold secrets.
+
+    Of one that *is_named*, by clients' names in its URI, there are many.
+    """
 
     name: str
     basedir: str
     keywords: Mapping[str, Any]
+    is_named: bool = False
 
     def __repr__(self) -> str:
         return f"GitOptions({self.name!r})"
@@ -56,30 +59,27 @@ class GitOptions(NamedTuple):
         """
         if not self.basedir:
             return None
+        from .adapters.git.named import named_folder
+
         name = hashlib.sha256(f"{self.name}\n{uri}".encode()).hexdigest()[:32]
-        return os.path.join(self.basedir.removeprefix("file:"), name)
+        basedir = self.basedir.removeprefix("file:")
+        return (named_folder if self.is_named else os.path.join)(basedir, name)
 
 
 def _make(uri: str, options: GitOptions) -> Any:
     from .adapters.git.backend import GitConfigBackend
+    from .adapters.git.named import NamedBackend
 
-    return GitConfigBackend(uri, clone_dir=options.folder(uri), **options.keywords)
+    make = NamedBackend if options.is_named else GitConfigBackend
+    return make(uri, clone_dir=options.folder(uri), **options.keywords)
 
 
-def _discard(uri: str, options: GitOptions) -> None:
-    """Remove a clone in basedir into which nothing was ever fetched.
+def _tidy(uri: str, options: GitOptions, most: int) -> None:
+    """Keep *most* clones in basedir: each name that a client makes up may leave one."""
+    from .adapters.git.named import tidy
 
-    Else each name that a client makes up would leave one.
-    """
-    from .adapters.git.clone import Clone
-    from .adapters.git.locks import FETCH_LOCK, hold, is_ours
-
-    folder = options.folder(uri)
-    if folder is None or not is_ours(folder):
-        return
-    with suppress(OSError, BackendError), hold(folder, FETCH_LOCK, deadline=0):
-        if Clone(folder, None, folder).fetched() is None:
-            shutil.rmtree(folder)
+    if folder := options.folder(uri):
+        tidy(folder, most)
 
 
 def make_git_backend(
@@ -103,7 +103,7 @@ def make_git_backend(
         _repository(_inheriting(of_repo, top, f"{start}repos.{name}."), defaults, name)
         for name, of_repo in _repos(given).items()
     ]
-    return GitRepositories(default, repos, make=make, discard=_discard)
+    return GitRepositories(default, repos, make=make, tidy=_tidy)
 
 
 class _Given(NamedTuple):
@@ -164,14 +164,12 @@ def _inheriting(of_repo: Mapping[str, str], top: _Given, start: str) -> _Given:
 
 def _repository(given: _Given, defaults: GitDefaults, name: str = "") -> Repository:
     from .adapters.git.origin import Origin
-    from .adapters.git.patterns import Repository, sample
+    from .adapters.git.patterns import Repository, is_template, sample
 
     uri = given.text("uri")
     if not uri:
         raise given.error("uri", "expected the URI of a repository")
-    for ignored in WITHOUT_EFFECT:
-        if given.text(ignored, "false").lower() not in ("false", ""):
-            _logger.warning("%s has no effect here", given.start + ignored)
+    _warn(given)
     label = _label(given, defaults)
     try:
         access = _access(given)
@@ -181,12 +179,25 @@ def _repository(given: _Given, defaults: GitDefaults, name: str = "") -> Reposit
     return Repository(
         uri=uri,
         options=GitOptions(
-            name, given.text("basedir"), _options(given, access, label, defaults)
+            name,
+            given.text("basedir"),
+            _options(given, access, label, defaults),
+            is_template(uri),
         ),
         patterns=given.items("pattern") or ((name,) if name else ()),
         default_label=label,
         is_opened_first=given.is_on("clone-on-start"),
     )
+
+
+def _warn(given: _Given) -> None:
+    """Say which settings are not followed."""
+    for ignored in WITHOUT_EFFECT:
+        if given.text(ignored, "false").lower() not in ("false", ""):
+            _logger.warning("%s has no effect here", given.start + ignored)
+    if not given.is_on("force-pull", _ON):
+        text = "%sforce-pull has no effect here: what is served always follows origin"
+        _logger.warning(text, given.start)
 
 
 def _label(given: _Given, defaults: GitDefaults) -> str:
@@ -206,10 +217,9 @@ def _options(
     """
     rate = given.number("refresh-rate")
     reverses = given.is_on("reverse-location-order")
-    paths = given.items("search-paths")
     return {
         "label": label,
-        "search_paths": tuple(path for path in paths if path.strip("/")),
+        "search_paths": _search_paths(given),
         "refresh_rate": max(0.0, float(rate or _REFRESH_RATE)),
         "access": access,
         "verify_commits": False,  # Spring serves whatever the branch is
@@ -220,13 +230,27 @@ def _options(
     }
 
 
+def _search_paths(given: _Given) -> tuple[str, ...]:
+    """Folders beside the root, which is always searched."""
+    from .adapters.git.patterns import search_folder
+
+    paths = given.items("search-paths")
+    below = tuple(path for path in paths if path.strip("/") not in ("", "."))
+    try:
+        for path in below:
+            search_folder(path)
+    except SettingsError as error:
+        raise given.error("search-paths", error.problem) from error
+    return below
+
+
 def _access(given: _Given) -> Access:
     from .adapters.git.origin import Access
 
     timeout = given.number("timeout")
     if timeout < 0:
         raise given.error("timeout", "expected seconds")
-    hosts = [_non_proxy_hosts(given, scheme) for scheme in SCHEMES]
+    hosts = [_non_proxy_hosts(given, scheme) for scheme in WEB]
     return Access(
         username=given.text("username"),
         password=given.values.get("password", ""),
@@ -238,7 +262,7 @@ def _access(given: _Given) -> Access:
         strict_host_key_checking=given.is_on("strict-host-key-checking", _ON),
         ignore_local_ssh_settings=given.is_on("ignore-local-ssh-settings"),
         skip_ssl_validation=given.is_on("skip-ssl-validation"),
-        proxies={scheme: url for scheme in SCHEMES if (url := _proxy(given, scheme))},
+        proxies={scheme: url for scheme in WEB if (url := _proxy(given, scheme))},
         no_proxy=tuple(host for of_scheme in hosts for host in of_scheme),
         timeout=float(timeout or _TIMEOUT),
     )

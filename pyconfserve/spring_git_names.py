@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from .addresses import WEB
 from .errors import SettingsError
 from .settings_sources import nearest, relaxed
 
@@ -16,13 +17,11 @@ __all__ = [
     "GIT_NAMES",
     "INHERITED",
     "REPOS",
-    "SCHEMES",
     "WITHOUT_EFFECT",
     "canonical",
     "variable_names",
 ]
 
-SCHEMES = ("http", "https")
 _OF_PROXY = ("host", "port", "username", "password", "non-proxy-hosts")
 WITHOUT_EFFECT = ("clone-submodules", "preferred-authentications")
 GIT_NAMES = (
@@ -33,7 +32,7 @@ GIT_NAMES = (
     *("clone-on-start", "force-pull", "delete-untracked-branches"),
     *("continue-on-multiple-label-failure", "reverse-location-order", "order"),
     *WITHOUT_EFFECT,
-    *(f"proxy.{scheme}.{name}" for scheme in SCHEMES for name in _OF_PROXY),
+    *(f"proxy.{scheme}.{name}" for scheme in WEB for name in _OF_PROXY),
 )
 _OF_PATTERN = (*GIT_NAMES, "pattern", "name")
 # Java's repositories with patterns take these from the default one.

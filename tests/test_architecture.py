@@ -17,7 +17,7 @@ PACKAGE = PROJECT / "pyconfserve"
 # `adapters.git` are rooms with an order of their own: there, only cycles are ruled out.
 LEVELS = [
     ["", "http", "adapters"],  # packages that are names and nothing else
-    ["errors", "kept"],
+    ["addresses", "errors", "kept"],
     ["http.messages", "http.dates", "http.urls", "environment.*"],
     ["http.grammar", "http.table", "http.dialing", "backend", "walk"],
     ["files"],
@@ -30,7 +30,7 @@ LEVELS = [
     ["watches"],
     ["http.access", "http.asked"],
     ["http.health", "http.replies", "http.webhooks"],
-    ["http.encryption", "http.monitor", "http.plain_files", "http.watching"],
+    ["http.encryption", "http.listed", "http.monitor", "http.plain_files", "http.watching"],
     ["http.routes"],
     ["adapters.starlette", "http.connection"],
     ["http.listener"],

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from pyconfserve.errors import SettingsError
-from pyconfserve.roots import settings_of, shown
+from pyconfserve.roots import settings_of
 
 REPOSITORIES = {
     "https": "https://example.com/org/repo.git",
@@ -77,20 +77,3 @@ def test_an_address_of_nothing_we_know_is_refused(root):
     scheme = root.partition(":")[0]
     expected = f"no store has addresses that begin with {scheme}://"
     assert expected == str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("root", "expected"),
-    [
-        ("https://user:secret@example.com/r", "https://example.com/r"),
-        ("https://token@example.com/r", "https://example.com/r"),
-        ("ssh://git@example.com/r", "ssh://git@example.com/r"),
-        ("ssh://git:secret@example.com/r", "ssh://example.com/r"),
-        ("git@example.com:r", "git@example.com:r"),
-        ("/etc/cfg", "/etc/cfg"),
-        ("http://user:p@ss@example.com/r", "http://example.com/r"),
-    ],
-)
-def test_credentials_are_not_shown(root, expected):
-    """Neither a password nor a token; the user of ssh is neither."""
-    assert expected == shown(root)

@@ -11,6 +11,7 @@ pytest.importorskip("git")
 
 from pyconfserve.adapters.git.backend import GitConfigBackend
 from pyconfserve.adapters.git.origin import Access
+from pyconfserve.adapters.git.pool import MOST_BACKENDS
 from pyconfserve.environment.overlay import SPRING, make_lookup
 from pyconfserve.errors import BackendMisconfigured, SettingsError
 from pyconfserve.spring_git import GitDefaults, make_git_backend
@@ -50,7 +51,7 @@ def recorded(given, defaults=NOTHING):
     """All that backends were made of, `(uri, name, basedir, keywords)`."""
     record = Recorder()
     make_git_backend(given, START, defaults, make=record)
-    return [(uri, *options) for uri, options in record.asked]
+    return [(uri, *options[:3]) for uri, options in record.asked]
 
 
 def keywords(given, defaults=NOTHING):
@@ -88,7 +89,7 @@ class TestOptions:
                 "a, b/*,,{application}",
                 {"search_paths": ("a", "b/*", "{application}")},
             ),
-            ("search-paths", "/,/cfg", {"search_paths": ("/cfg",)}),
+            ("search-paths", "/,/cfg,.,./", {"search_paths": ("/cfg",)}),
             ("refresh-rate", "60", {"refresh_rate": 60.0}),
             ("refresh-rate", "0", {}),
             ("refresh-rate", "-1", {"refresh_rate": 0.0}),
@@ -170,14 +171,18 @@ class TestOptions:
         assert keywords(given, defaults) == expected
 
     @pytest.mark.parametrize(
-        ("name", "text"),
-        [("clone-submodules", "true"), ("preferred-authentications", "publickey")],
+        ("name", "text", "why"),
+        [
+            ("clone-submodules", "true", ""),
+            ("preferred-authentications", "publickey", ""),
+            ("force-pull", "false", ": what is served always follows origin"),
+        ],
     )
-    def test_what_has_no_effect_is_said(self, caplog, name, text):
+    def test_what_has_no_effect_is_said(self, caplog, name, text, why):
         """Once."""
         assert keywords({name: text}) == {}
-        expected = (LOGGER, logging.WARNING, f"{START}{name} has no effect here")
-        assert caplog.record_tuples == [expected]
+        message = f"{START}{name} has no effect here{why}"
+        assert caplog.record_tuples == [(LOGGER, logging.WARNING, message)]
 
     @pytest.mark.parametrize(
         ("given", "message"),
@@ -206,6 +211,19 @@ class TestOptions:
                 {"uri": URI, "clone-on-start": "maybe"},
                 "clone-on-start: expected true or false",
             ),
+            (
+                {"uri": URI, "search-paths": "cfg, ../x"},
+                "search-paths: expected a search path that is a folder below the root",
+            ),
+            (
+                {"uri": URI, "search-paths": "{foo}"},
+                "search-paths: expected {application}, {profile} or {label} as placeholders",
+            ),
+            (
+                {"uri": URI, "repos.a.uri": URI, "repos.a.search-paths": "a\tb"},
+                "repos.a.search-paths: expected a search path without control characters",
+            ),
+            ({"uri": URI, "force-pull": "maybe"}, "force-pull: expected true or false"),
             (
                 {"uri": URI, "proxy.http.host": "p"},
                 "proxy.http.port: expected a port from 1 to 65535",
@@ -409,10 +427,50 @@ class TestBackends:
 
         asyncio.run(run())
         names = sorted(path.name for path in clones.iterdir())
-        assert [len(name) for name in names if name != "notes"] == [32, 32]
-        assert "notes" in names
+        fixed, named, notes = names
+        assert (len(fixed), len(named), notes) == (32, len("named-") + 32, "notes")
+        assert named.startswith("named-")
         asyncio.run(run())  # the clones are used again
         assert sorted(path.name for path in clones.iterdir()) == names
+
+    def test_clones_of_names_are_bounded(self, origin, tmp_path):
+        """Each new one takes the place of the one used longest ago, of those that an
+        earlier server left first.
+        """
+        clones = tmp_path / "clones"
+        uri = f"file://{origin.parent}/{{application}}"
+        given = {"uri": uri, "basedir": str(clones)}
+        for number in range(MOST_BACKENDS + 3):
+            (origin.parent / f"copy{number}").symlink_to(origin)
+
+        async def run(numbers):
+            backend = make_git_backend(given, START, NOTHING)
+            await backend.open()
+            started = len([*clones.iterdir()]) if clones.exists() else 0
+            lookups = [make_lookup(f"copy{one}", "dev", None, SPRING) for one in numbers]
+            found = await asyncio.gather(*map(backend.sources, lookups))
+            assert [one.sources[0].properties for one in found] == [{"a": 1}] * len(found)
+            await backend.close()
+            return started, len([*clones.iterdir()])
+
+        assert asyncio.run(run(range(MOST_BACKENDS + 2))) == (0, MOST_BACKENDS)
+        assert asyncio.run(run([MOST_BACKENDS + 2])) == (MOST_BACKENDS, MOST_BACKENDS)
+
+    def test_invented_names_are_no_warnings(self, origin, tmp_path, caplog):
+        """Also where a certificate is not verified: the start has said so."""
+        caplog.set_level(logging.INFO)
+        uri = f"file://{origin}-{{application}}"
+
+        async def run():
+            backend = make_git_backend({"uri": uri}, START, NOTHING)
+            with pytest.raises(BackendMisconfigured):
+                await backend.sources(make_lookup("x", "dev", None, SPRING))
+            await backend.close()
+
+        asyncio.run(run())
+        problem = "origin cannot be fetched: there is no such repository"
+        expected = [("pyconfserve.git", logging.INFO, f"file://{origin}-x: {problem}")]
+        assert caplog.record_tuples == expected
 
     def test_a_clone_that_has_something_is_not_removed(self, origin, tmp_path):
         """Whatever is wrong with it: somebody may want to look."""

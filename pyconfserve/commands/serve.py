@@ -12,12 +12,13 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
+from ..addresses import shown
 from ..auto_configuration import build_server
 from ..errors import SettingsError
 from ..http.access import ALL_RIGHTS, READ_ONLY_RIGHTS, Access, is_loopback
 from ..http.listener import Listener, new_event_loop
 from ..http.routes import Routes
-from ..roots import settings_of, shown
+from ..roots import settings_of
 from ..server import ConfigServer
 from ..settings import Settings, flag_of, help_of, variable_of
 from ..settings_sources import (

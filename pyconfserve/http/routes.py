@@ -33,6 +33,7 @@ from .asked import (
     resolves_placeholders,
     target_of,
 )
+from .listed import Listed
 from .messages import Request, Response
 from .replies import conditional, error_response, json_response
 from .table import Route, fits, methods
@@ -76,6 +77,7 @@ class Routes:
         self._access = access or Access()
         self._monitor = monitor
         self._answers = Answers(server)
+        self._listed = Listed(server)
         self._watches = Watches(server, self._answers)
         self._keys: dict[tuple[str, str, str], tuple[Key, float]] = {}
         base, outer = _ROUTES, _MONITOR if monitor else ()
@@ -243,7 +245,7 @@ class Routes:
         return json_response(saved)
 
     async def _list(self, request: Request, segments: tuple[str, ...]) -> Response:
-        return json_response(await self._server.list())
+        return await self._listed.get()
 
     async def _deliver(self, request: Request, segments: tuple[str, ...]) -> Response:
         assert self._monitor is not None  # else the row is not in the table

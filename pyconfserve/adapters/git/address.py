@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
 
+from ...addresses import WEB
 from ...errors import MissingDependency, SettingsError
 
 if TYPE_CHECKING:
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = [
     "PROTOCOLS",
     "USER",
-    "WEB",
     "Access",
     "Address",
     "expect",
@@ -31,7 +33,7 @@ __all__ = [
 
 # What GIT_ALLOW_PROTOCOL is for each scheme: a redirect may lead from http to https.
 PROTOCOLS = {s: s for s in ("https", "ssh", "git", "file")} | {"http": "http:https"}
-WEB = ("http", "https")
+_REFRESH = "GIT_PYTHON_REFRESH"
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/]*)(.*)")
 _SCP = re.compile(r"(?:([^/:]*)@)?(\[[^]/@]*\]|[^/:@\[]+):([^/@]*(?:/.*)?)")
 _IPV6 = r"\[([0-9A-Fa-f.]*(?::[0-9A-Fa-f.]*){2,7})\]"  # git takes [h:22] for a port
@@ -92,13 +94,27 @@ def read_address(uri: str) -> Address:
 def require_gitpython() -> type[Git]:
     """GitPython's git; raises MissingDependency without GitPython or without git."""
     try:
-        from git import Git
+        with _quietly():
+            from git import Git
     except ModuleNotFoundError as error:
         what = "git", "the git backend", "pyconfserve[git]"
         raise MissingDependency.instead_of(error, *what) from error
-    except ImportError as error:  # GitPython's answer to a PATH without git
-        raise MissingDependency("the git backend needs the program git") from error
+    if shutil.which("git") is None:
+        raise MissingDependency("the git backend needs the program git")
     return Git
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Have GitPython not judge the program git, which it runs when it is imported."""
+    before = os.environ.get(_REFRESH)
+    os.environ[_REFRESH] = "quiet"
+    try:
+        yield
+    finally:
+        os.environ.pop(_REFRESH)
+        if before is not None:
+            os.environ[_REFRESH] = before
 
 
 def expect(claim: object, what: str) -> None:

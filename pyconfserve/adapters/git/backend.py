@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import weakref
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -17,15 +18,15 @@ from ...environment.overlay import DEFAULT_LABEL, Lookup, make_lookup
 from ...environment.properties import check_tree
 from ...errors import Conflict, InvalidRequest, SettingsError
 from ...files import BundleName, Location
-from ...listing import list_folder
 from ...locations import Place, find_locations
 from ...saving import save_bundle
+from .catalog import Catalog
 from .clone import Clone
 from .labels import Labels
 from .merging import Rules
 from .origin import Access, Origin
+from .patterns import search_folder
 from .refreshing import Refresher
-from .refs import BRANCHES
 from .repository import Repository
 from .saving import BranchTree
 from .scratch import Scratch
@@ -55,6 +56,8 @@ class GitConfigBackend:
     SettingsError, MissingDependency without GitPython.
     """
 
+    _problem_level = logging.WARNING  # of what is logged about origin
+
     def __init__(
         self,
         uri: str,
@@ -71,11 +74,12 @@ class GitConfigBackend:
         skips_unknown_labels: bool = False,
         reverses_plain_files: bool = False,
     ) -> None:
-        origin = Origin(uri, access or Access()) if uri else None
+        access = access or Access()
+        origin = Origin(uri, access, self._problem_level) if uri else None
         if origin is None and not clone_dir:
             raise SettingsError("expected the URI of a repository")
         label = _checked_label(label)
-        self._patterns = [path.strip("/") + "/" for path in search_paths]
+        self._patterns = [search_folder(path) for path in search_paths]
         self._author = _author_environment(author)
         self._reverses_plain_files = reverses_plain_files
         self._saved: dict[str, dict[str, BundleName]] = {}  # by branch and path
@@ -86,7 +90,7 @@ class GitConfigBackend:
             Clone(folder, origin, scratch.path),
             f"{origin.uri if origin else 'git'}/",
             label,
-            Rules(verifies, deletes_branches, self._author),
+            Rules(verifies, deletes_branches, self._author, self._problem_level),
         )
         self._labels = Labels(
             self._repository,
@@ -94,6 +98,7 @@ class GitConfigBackend:
             tries_master=tries_master,
             skips_unknown=skips_unknown_labels,
         )
+        self._catalog = Catalog(self._repository, self._patterns, self._saved)
         self._refresher = Refresher(self._repository, refresh_rate)
         # One thread: saves take turns anyway, and readers need the others.
         self._saver = ThreadPoolExecutor(1, thread_name_prefix="pyconfserve-git-save")
@@ -229,23 +234,13 @@ class GitConfigBackend:
         one = lookup._replace(labels=(label,))
         return find_locations(places, one, label, label_folders=False).blocks[0]
 
-    def _list(self) -> list[ConfigSource]:
-        folder = self._patterns[0].rstrip("/") if self._patterns else ""
-        found = []
-        refs = self._repository.current().refs
-        for branch, commit in refs.below(BRANCHES).items():
-            saved = self._saved.get(branch, {})
-            tree = self._repository.tree(commit)
-            found += list_folder(tree, folder, branch, saved)
-        return [ConfigSource(*name) for name in dict.fromkeys(found)]
-
     async def list(self) -> list[ConfigSource]:
         """The names of the bundles on all branches; properties are left empty.
 
-        Raises BackendError.
+        Raises BackendError, also above listing.MOST_LISTED.
         """
         await self.open()
-        return await asyncio.to_thread(self._list)
+        return await asyncio.wrap_future(self._catalog.sources())
 
 
 def _close(refresher: Refresher, scratch: Scratch) -> None:

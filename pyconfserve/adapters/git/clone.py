@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import tempfile
 import threading
 import time
@@ -20,8 +19,9 @@ from ...folder import reported
 from .locks import FETCH_LOCK, REFS_LOCK, Lock, hold, is_ours, sweep
 from .origin import Origin
 from .outcome import Outcome
+from .place import Kept, check_content, own_folder, read_config, write_files
 from .process import Git
-from .refs import BRANCHES, FETCHED_TAGS, ORIGIN
+from .refs import FETCHED_TAGS, ORIGIN
 
 __all__ = ["Clone"]
 
@@ -31,6 +31,8 @@ _TIDY_DEADLINE = 600.0
 _PATIENCE = 30.0  # seconds that the saves before ours may take
 _MARKER = "pyconfserve-state"  # replaced when refs moved or origin was reached
 _REFSPECS = (f"+refs/heads/*:{ORIGIN}*", f"+refs/tags/*:{FETCHED_TAGS}*")
+_REFETCHES_SINCE = (2, 36)  # git fetch --refetch
+_UPLOAD_PACK = "--upload-pack=git-upload-pack"  # whatever `config` says it is
 _LOOSE_OBJECTS = "2000"  # above which git packs them: a fetch adds some each time
 
 
@@ -44,7 +46,11 @@ class Clone:
         self.folder = os.path.abspath(folder)
         self.origin = origin
         self.git = Git(self.folder)
+        self._url = origin.url if origin else ""
         self._private = private
+        self._branch = ""
+        self._is_mended = False  # was tried, with what luck ever
+        self._own: Hashable = None  # a mark of ours, until we read the refs after it
         self._changing = threading.Lock()
 
     def open(self, branch: str) -> None:
@@ -55,18 +61,21 @@ class Clone:
         """
         self.git.version()
         with reported("the clone"):
-            _own_folder(self.folder)
+            own_folder(self.folder)
+            check_content(self.folder)
             if os.listdir(self.folder) and not is_ours(self.folder):
                 self._check_origin()
             os.chmod(self.folder, 0o700)
             # One that is whole is opened while another process fetches into it.
-            deadline = 0.0 if self._is_whole() else _FIRST_DEADLINE
+            is_whole = self._has_refs() and self._is_known(self._found())
             try:
-                with self._hold(FETCH_LOCK, deadline):
+                with self._hold(FETCH_LOCK, 0.0 if is_whole else _FIRST_DEADLINE):
+                    self._sweep()
                     self._make(branch)
             except BackendUnavailable:
-                if deadline:
+                if not is_whole:
                     raise
+                self._make(branch)
         self._check_origin()
 
     def fetch(self) -> None:
@@ -86,21 +95,45 @@ class Clone:
             started = time.time()
             self._sweep()
             done = self._fetch(self.origin, deadline, lock, "--atomic")
+            if done.is_damaged and self._may_mend():
+                done = self._fetch(self.origin, _FIRST_DEADLINE, lock, "--refetch")
             if done.clashes:  # `a` went and `a/b` came: not at once (git-fetch)
                 done = self._fetch(self.origin, deadline, lock)
             if done.has_other_ids and not self._has_refs():
-                self._init("sha256")
+                self._write("sha256")
                 done = self._fetch(self.origin, deadline, lock, "--atomic")
             if done.code:
                 self._sweep()
                 raise done.reason("origin cannot be fetched")
             self.mark(fetched=started)
 
+    def mend(self) -> bool:
+        """Fetch every object again, but once only; gives whether that was done."""
+        if self.origin is None or not self._may_mend():
+            return False
+        with (
+            suppress(BackendError),
+            reported("the clone"),
+            self._hold(FETCH_LOCK, _FIRST_DEADLINE) as lock,
+        ):
+            done = self._fetch(self.origin, _FIRST_DEADLINE, lock, "--refetch")
+            return not done.code
+        return False
+
+    def _may_mend(self) -> bool:
+        is_first, self._is_mended = not self._is_mended, True
+        return is_first and self.git.version() >= _REFETCHES_SINCE
+
     def _fetch(
         self, origin: Origin, deadline: float, lock: Lock, *options: str
     ) -> Outcome:
+        if not origin.answers(lambda: self.git.is_closed):
+            problem = "origin cannot be fetched: it did not answer in time"
+            raise BackendUnavailable(problem)
+        program = [] if "http" in origin.protocols else [_UPLOAD_PACK]
         return self.git.run(
-            *("fetch", "--quiet", "--prune", "--no-tags", "--force", *options),
+            *("fetch", "--quiet", "--prune", "--no-tags", "--force"),
+            *(*program, *options),
             *("--no-write-fetch-head", "--no-recurse-submodules", "--refmap="),
             *("origin", *_REFSPECS),
             env={
@@ -147,7 +180,9 @@ class Clone:
             descriptor, path = tempfile.mkstemp(prefix=".tmp-", dir=self.folder)
             try:
                 with open(descriptor, "w", encoding="ascii") as file:
-                    json.dump({"fetched": fetched}, file)
+                    json.dump({"fetched": fetched, "origin": self._url}, file)
+                    file.flush()
+                    self._own = _identity(os.fstat(descriptor))
                 os.replace(path, f"{self.folder}/{_MARKER}")
             except OSError:
                 with suppress(OSError):
@@ -160,16 +195,32 @@ class Clone:
             found = os.stat(f"{self.folder}/{_MARKER}")
         except OSError:
             return None
-        return found.st_ino, found.st_mtime_ns
+        return _identity(found)
+
+    def is_moved(self, seen: Hashable) -> bool:
+        """Whether the clone was marked since *seen*, by others than us; fast.
+
+        Who marks it reads the refs afterwards, and then calls `settle`.
+        """
+        return self.marked() not in (seen, self._own)
+
+    def settle(self) -> None:
+        """Take our own marks for those of others from now on."""
+        self._own = None
 
     def fetched(self) -> float | None:
         """When origin was reached last, in seconds since the epoch; None for never."""
+        fetched = self._noted().get("fetched")
+        return float(fetched) if isinstance(fetched, int | float) else None
+
+    def _noted(self) -> dict[str, object]:
+        """What `mark` wrote last, {} for nothing."""
         try:
             with open(f"{self.folder}/{_MARKER}", encoding="ascii") as file:
-                fetched = json.load(file)["fetched"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return float(fetched) if isinstance(fetched, int | float) else None
+                noted = json.load(file)
+        except (OSError, ValueError):
+            return {}
+        return noted if isinstance(noted, dict) else {}
 
     def close(self) -> None:
         """End every git process over it; calling this twice is fine."""
@@ -179,54 +230,37 @@ class Clone:
         gives_up = lambda: self.git.is_closed  # noqa: E731
         return hold(self.folder, name, deadline=deadline, gives_up=gives_up)
 
-    def _is_whole(self) -> bool:
-        has_head = os.path.isfile(f"{self.folder}/HEAD")
-        return has_head and self._origin_url() == self._expected_url()
+    def _found(self) -> Kept | None:
+        """What the folder is a clone of, None when it is no repository."""
+        noted = self._noted().get("origin")
+        return read_config(self.git, noted if isinstance(noted, str) else None)
 
-    def _origin_url(self) -> str | None:
-        """The URL that the clone has for `origin`, None when it is no repository."""
-        place = ("--file", f"{self.folder}/config")
-        done = self.git.run("config", *place, "--get", "remote.origin.url")
-        is_repository = os.path.isdir(f"{self.folder}/objects") and done.code in (0, 1)
-        return done.output.decode("utf-8", "replace").strip() if is_repository else None
-
-    def _expected_url(self) -> str:
-        return self.origin.url if self.origin else ""
+    def _is_known(self, found: Kept | None) -> bool:
+        return found is not None and found.url == self._url
 
     def _check_origin(self) -> None:
         """Raise BackendMisconfigured unless this is a clone of our origin."""
-        found = self._origin_url()
+        found = self._found()
         if found is None:
             raise BackendMisconfigured("the clone's folder has other files in it")
-        if found != self._expected_url():
+        if not self._is_known(found):
             raise BackendMisconfigured("the clone's folder is one of another origin")
 
     def _make(self, branch: str) -> None:
-        """Make or mend all but the objects; the caller holds FETCH_LOCK.
+        """Make or mend all but the objects; others do not, or would write the same.
 
-        One that has refs was whole once, and whose it is stands in its `config`.
+        One that has refs was whole once, and whose it is stands in it.
         """
-        self._sweep()
-        is_known = self._origin_url() == self._expected_url()
-        if not is_known and self._has_refs():
-            return
-        if not self._is_whole():
-            self._init("" if is_known else "sha1")
-        self.git.output("symbolic-ref", "HEAD", BRANCHES + branch)
+        self._branch = branch
+        found = self._found()
+        if found is not None and self._is_known(found):
+            self._write(found.object_format)
+        elif not self._has_refs():
+            self._write("sha1")
 
-    def _init(self, object_format: str = "") -> None:
-        """Make what is missing; anew, of *object_format*, if one is given."""
-        if object_format:
-            with suppress(FileNotFoundError):
-                os.unlink(f"{self.folder}/config")
-        options = [f"--object-format={object_format}"] if object_format else []
-        self.git.output("init", "--bare", "--quiet", "--template=", *options)
-        if self.origin is not None:
-            for key, value in (
-                ("remote.origin.fetch", _REFSPECS[0]),
-                ("remote.origin.url", self.origin.url),
-            ):
-                self.git.output("config", "--local", "--replace-all", key, value)
+    def _write(self, object_format: str) -> None:
+        kept = Kept(self._url, object_format)
+        write_files(self.folder, kept, self._branch, _REFSPECS[0])
 
     def _has_refs(self) -> bool:
         places = os.walk(f"{self.folder}/refs")
@@ -242,11 +276,5 @@ class Clone:
             sweep(self.folder)
 
 
-def _own_folder(folder: str) -> None:
-    """Make *folder*, or see that it is ours alone (CVE-2026-41002); raises OSError."""
-    os.makedirs(os.path.dirname(folder), exist_ok=True)
-    with suppress(FileExistsError):
-        os.mkdir(folder, 0o700)
-    found = os.lstat(folder)
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise BackendMisconfigured("the clone's folder is a link or another user's")
+def _identity(found: os.stat_result) -> Hashable:
+    return found.st_ino, found.st_mtime_ns

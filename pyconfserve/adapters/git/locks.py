@@ -24,6 +24,7 @@ __all__ = ["FETCH_LOCK", "REFS_LOCK", "Lock", "hold", "is_ours", "sweep"]
 
 FETCH_LOCK = "pyconfserve-fetch.lock"  # held by the one who fetches
 REFS_LOCK = "pyconfserve-refs.lock"  # held by the one who changes what is served
+_START_TIME = 19  # among the fields of /proc/<pid>/stat behind the name (proc(5))
 _POLLS = (0.002, 0.05)  # seconds between attempts: flock has no deadline of its own
 _SOON = 2.0  # seconds for which the shorter of them is kept up
 _OWN = "pyconfserve"  # what our own files in a clone begin with
@@ -43,10 +44,19 @@ class Lock:
         """Note who holds it: this process, and a process group that it started."""
         if not self._signed:
             return
-        signed = {"server": os.getpid(), "group": group, "host": _host()}
-        text = json.dumps(signed)
-        os.ftruncate(self.descriptor, 0)
-        os.pwrite(self.descriptor, text.encode("ascii"), 0)
+        server = os.getpid()
+        signed = {
+            "server": [server, _started(server)],
+            "group": [group, _started(group)],
+            "host": _host(),
+        }
+        self.clear()
+        os.pwrite(self.descriptor, json.dumps(signed).encode("ascii"), 0)
+
+    def clear(self) -> None:
+        """Take back what was noted: its numbers may soon be another's."""
+        if self._signed:
+            os.ftruncate(self.descriptor, 0)
 
 
 def is_ours(folder: str) -> bool:
@@ -72,8 +82,11 @@ def hold(
     lock = Lock(descriptor, signed=name == FETCH_LOCK)
     try:
         _take(descriptor, deadline, gives_up)
-        lock.sign()
-        yield lock
+        try:
+            lock.sign()
+            yield lock
+        finally:
+            lock.clear()
     finally:
         os.close(descriptor)
 
@@ -100,28 +113,43 @@ def _end_orphan(descriptor: int) -> bool:
     """
     try:
         signed = json.loads(os.pread(descriptor, 1000, 0))
-        server, group = int(signed["server"]), int(signed["group"])
-        if signed["host"] != _host():
+        (server, begun), (group, formed) = signed["server"], signed["group"]
+        if signed["host"] != _host() or _is_running(int(server), begun):
             return False
     except (ValueError, KeyError, TypeError):
         return False  # whoever holds it has not signed yet
-    try:
-        os.kill(server, 0)
-    except ProcessLookupError:
+    if int(group) > 1 and _is_running(int(group), formed):
         with suppress(ProcessLookupError, PermissionError):
-            if group > 1:
-                os.killpg(group, signal.SIGKILL)
-        return True
+            os.killpg(int(group), signal.SIGKILL)
+    return True
+
+
+def _is_running(number: int, started: str) -> bool:
+    """Whether the process *number* is still the one that was *started* then."""
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
     except PermissionError:
-        pass  # it is alive, and another user's
-    return False
+        pass  # it is another user's, and alive
+    return _started(number) == started
+
+
+def _started(number: int) -> str:
+    """When a process was started, in ticks since the boot, "" where nobody tells."""
+    with suppress(OSError), open(f"/proc/{number}/stat", encoding="latin-1") as file:
+        return file.read().rpartition(") ")[2].split()[_START_TIME]
+    return ""
 
 
 def _host() -> str:
-    """Where numbers of processes mean the same: a host, or a container on it."""
+    """Where numbers of processes mean the same: one boot of a host, one container."""
+    parts = [os.uname().nodename]
     with suppress(OSError):  # no Linux, or no /proc
-        return f"{os.uname().nodename} {os.readlink('/proc/self/ns/pid')}"
-    return os.uname().nodename
+        parts.append(os.readlink("/proc/self/ns/pid"))
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            parts.append(file.read().strip())
+    return " ".join(parts)
 
 
 def sweep(folder: str) -> None:

@@ -3,23 +3,21 @@
 A branch follows origin. One that has saves of ours is merged with what came from
 there; where that fails nothing is lost or overwritten: it stays as it is, and the
 reason is kept. With `verifies`, so does a branch whose next commit has a file that does
-not parse.
+not parse. What origin took back is taken out here too, and what was saved stays.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
+from logging import WARNING
 from typing import NamedTuple
 
-from ...environment import formats
-from ...environment.overlay import OWN
-from ...errors import DocumentError
 from .objects import Objects
 from .process import Git
 from .refs import (
     BASES,
     BRANCHES,
+    COMMIT,
     FETCHED_TAGS,
     NOTHING,
     ORIGIN,
@@ -27,11 +25,21 @@ from .refs import (
     Change,
     Refs,
 )
+from .verifying import first_problem, short
 
-__all__ = ["MERGES_SINCE", "Plan", "Rules", "plan_changes"]
+__all__ = [
+    "CANNOT_MERGE",
+    "MERGES_SINCE",
+    "Plan",
+    "Rules",
+    "make_first",
+    "plan_changes",
+]
 
 MERGES_SINCE = (2, 38)  # git merge-tree --write-tree
-_SHORT = 12  # digits of a commit's id that people read
+CANNOT_MERGE = "git before {}.{} cannot merge".format(*MERGES_SINCE)
+_DELETED = "origin deleted it, and it has saves that origin has not"
+_REWRITTEN = "origin was rewritten"
 
 
 class Rules(NamedTuple):
@@ -43,6 +51,7 @@ class Rules(NamedTuple):
     verifies: Callable[[str], bool] | None
     deletes_branches: bool
     author: Mapping[str, str]  # the environment of git commit-tree
+    level: int = WARNING  # at which it is logged that one cannot
 
 
 class Plan(NamedTuple):
@@ -51,6 +60,15 @@ class Plan(NamedTuple):
     changes: Sequence[Change]
     held: Mapping[str, str]  # branch to the file that does not parse
     conflicts: Mapping[str, str]  # branch to the file that both sides changed
+    kept: Mapping[str, str]  # branch to why its saves are all there is of them
+
+
+class _Sides(NamedTuple):
+    """The commits of one branch, NOTHING for none."""
+
+    ours: str
+    base: str  # of origin, the one that ours took in last
+    there: str
 
 
 class _Stays(Exception):
@@ -67,16 +85,23 @@ def plan_changes(git: Git, objects: Objects, refs: Refs, rules: Rules) -> Plan:
     changes: list[Change] = []
     held: dict[str, str] = {}
     conflicts: dict[str, str] = {}
+    kept: dict[str, str] = {}
     for branch in sorted({*theirs, *bases}):
         ours, base = local.get(branch, NOTHING), bases.get(branch, NOTHING)
         there = theirs.get(branch, NOTHING)
         if there == base and ours:
             continue
+        sides = _Sides(ours, base, there)
+        is_rewritten = _is_rewritten(git, sides)
         try:
-            new = _next(git, objects, rules, ours, base, there)
+            new = _next(git, objects, rules, sides, is_rewritten=is_rewritten)
         except _Stays as stays:
             (conflicts if stays.is_conflict else held)[branch] = str(stays)
             continue
+        if new == ours and not there and ours != base:
+            kept[branch] = _DELETED
+        elif is_rewritten and new != there:
+            kept[branch] = f"{_REWRITTEN}, and merged with what was saved here"
         changes.append(Change(BRANCHES + branch, ours, new))
         if there or not new:
             changes.append(Change(BASES + branch, base, there))
@@ -88,7 +113,7 @@ def plan_changes(git: Git, objects: Objects, refs: Refs, rules: Rules) -> Plan:
         for name, other in blocked.items()
     }
     possible = [one for one in wanted if not {one.name, _twin(one.name)} & {*blocked}]
-    return Plan(possible, held, conflicts)
+    return Plan(possible, held, conflicts, kept)
 
 
 def _tag_changes(refs: Refs, rules: Rules) -> list[Change]:
@@ -135,10 +160,18 @@ def _label(name: str) -> str:
     return name
 
 
+def _is_rewritten(git: Git, sides: _Sides) -> bool:
+    """Whether origin took back commits that a branch with saves has."""
+    ours, base, there = sides
+    has_saves = ours not in (NOTHING, base, there)
+    return bool(has_saves and base and there) and not _is_ancestor(git, base, there)
+
+
 def _next(
-    git: Git, objects: Objects, rules: Rules, ours: str, base: str, there: str
+    git: Git, objects: Objects, rules: Rules, sides: _Sides, *, is_rewritten: bool
 ) -> str:
     """The commit that a branch goes to, NOTHING when it goes away; raises _Stays."""
+    ours, base, there = sides
     if not there:  # origin has it no more
         has_saves = ours != base
         return ours if has_saves or not rules.deletes_branches else NOTHING
@@ -147,9 +180,9 @@ def _next(
     if ours == base or _is_ancestor(git, ours, there):
         _verify(git, objects, rules, ours, there)
         return there
-    if _is_ancestor(git, there, ours):
+    if not is_rewritten and _is_ancestor(git, there, ours):
         return ours
-    return _merge(git, objects, rules, ours, there)
+    return _merge(git, objects, rules, sides, is_rewritten=is_rewritten)
 
 
 def _is_ancestor(git: Git, older: str, newer: str) -> bool:
@@ -161,57 +194,67 @@ def _is_ancestor(git: Git, older: str, newer: str) -> bool:
 
 def _verify(git: Git, objects: Objects, rules: Rules, old: str, new: str) -> None:
     """Raise _Stays for a file that *new* changes and that does not parse."""
-    problem = _problem(git, objects, rules, old, new)
+    problem = first_problem(git, objects, rules.verifies, old, new)
     if problem:
-        raise _Stays(f"{new[:_SHORT]}: {problem}", is_conflict=False)
+        raise _Stays(f"{short(new)}: {problem}", is_conflict=False)
 
 
-def _problem(git: Git, objects: Objects, rules: Rules, old: str, new: str) -> str:
-    """The first file in which *new* differs from *old* and that does not parse."""
-    if rules.verifies is None:
-        return ""
-    for path, id in _changed_files(git, old, new):
-        suffix = path.rpartition(".")[2]
-        if suffix in OWN.suffixes and rules.verifies(path):
-            try:
-                formats.parse(objects.blob(id), suffix, OWN.properties_charset)
-            except DocumentError as error:
-                return str(error.at(path))
-    return ""
+def _merge(
+    git: Git, objects: Objects, rules: Rules, sides: _Sides, *, is_rewritten: bool
+) -> str:
+    """A commit that has both sides, origin's own where that is all there is.
 
-
-def _changed_files(git: Git, old: str, new: str) -> list[tuple[str, str]]:
-    """(path, blob) of each regular file that *new* adds or changes (git diff-tree)."""
-    listed = git.output("diff-tree", "-r", "-z", "--raw", "--no-renames", old, new)
-    parts = listed.decode("utf-8", "replace").split("\0")
-    found = []
-    for about, path in zip(parts[::2], parts[1::2], strict=False):
-        _, mode, _, id, _ = about.removeprefix(":").split(" ")
-        if mode in ("100644", "100755"):
-            found.append((path, id))
-    return found
-
-
-def _merge(git: Git, objects: Objects, rules: Rules, ours: str, there: str) -> str:
-    """A commit that has both sides; raises _Stays on a conflict."""
+    Raises _Stays on a conflict.
+    """
+    ours, base, there = sides
+    why = _REWRITTEN if is_rewritten else "origin moved"
     if git.version() < MERGES_SINCE:
-        text = "origin moved, and git before 2.38 cannot merge it with what was saved"
+        text = f"{why}, and {CANNOT_MERGE} it with what was saved"
         raise _Stays(text, is_conflict=True)
+    if is_rewritten:  # so that what origin took back is a change of theirs
+        ours, there = (_child(git, objects, rules, base, id) for id in (ours, there))
+    tree, files = _merged(git, ours, there)
+    if files:
+        text = f"{', '.join(dict.fromkeys(files))}: changed here and at origin"
+        text = f"{_REWRITTEN}, {text}" if is_rewritten else text
+        raise _Stays(text, is_conflict=True)
+    ours, _, there = sides
+    problem = first_problem(git, objects, rules.verifies, ours, tree)
+    if problem:
+        _verify(git, objects, rules, base or ours, there)  # is it theirs alone?
+        raise _Stays(f"{problem}, once merged with origin", is_conflict=True)
+    if tree == objects.commit(there).tree:
+        return there
+    return _commit(git, rules, tree, (ours, there), b"merge origin\n")
+
+
+def _merged(git: Git, ours: str, there: str) -> tuple[str, list[str]]:
+    """The tree of a merge, and the files in which it has conflicts."""
     how = ("--write-tree", "-z", "--name-only", "--no-messages")
     merged = git.run("merge-tree", *how, "--allow-unrelated-histories", ours, there)
     tree, *files = merged.output.decode("utf-8", "replace").rstrip("\0").split("\0")
-    if merged.code == 1:
-        text = f"{', '.join(dict.fromkeys(files))}: changed here and at origin"
-        raise _Stays(text, is_conflict=True)
-    if merged.code or not re.fullmatch(r"[0-9a-f]{40,64}", tree):
+    if merged.code not in (0, 1) or not COMMIT.fullmatch(tree):
         raise merged.reason("git merge-tree")
-    problem = _problem(git, objects, rules, ours, tree)
-    if problem:
-        raise _Stays(f"{problem}, once merged with origin", is_conflict=True)
-    parents = ("-p", ours, "-p", there)
-    made = git.output(
-        *("commit-tree", tree, *parents),
-        data=b"merge origin\n",
-        env=rules.author,
-    )
+    return tree, files if merged.code else []
+
+
+def _child(git: Git, objects: Objects, rules: Rules, parent: str, id: str) -> str:
+    """The content of a commit as if it had been made on *parent*.
+
+    So a merge has a base of our choice before git 2.40, which takes --merge-base.
+    """
+    return _commit(git, rules, objects.commit(id).tree, (parent,), b"base\n")
+
+
+def _commit(
+    git: Git, rules: Rules, tree: str, parents: Sequence[str], message: bytes
+) -> str:
+    options = [word for parent in parents for word in ("-p", parent)]
+    made = git.output("commit-tree", tree, *options, data=message, env=rules.author)
     return made.decode("ascii").strip()
+
+
+def make_first(git: Git, rules: Rules) -> str:
+    """A commit of nothing, on which a store without origin takes its first save."""
+    tree = git.output("mktree", "-z").decode("ascii").strip()
+    return _commit(git, rules, tree, (), b"begin\n")

@@ -35,6 +35,8 @@ _NAMES = {
     size: re.compile(rb"([0-7]+) ([^\0]+)\0(.{%d})" % size, re.DOTALL)
     for size in (20, 32)
 }
+# After the address; in old commits it is missing, glued to that, or too large.
+_TIME = re.compile(rb"> *([0-9]{1,12})(?![0-9])")
 
 
 class Entry(NamedTuple):
@@ -74,12 +76,15 @@ class _Died(Exception):
 class Objects:
     """The objects of the repository that *git* runs over; thread-safe.
 
-    *deadline* is in seconds, for one object.
+    *deadline* is in seconds, for one object. `is_damaged` is set when one was missed
+    that has to be there.
     """
 
     def __init__(self, git: Git, deadline: float = _DEADLINE) -> None:
         self._git = git
         self._deadline = deadline
+        self.is_damaged = False
+        self._missed: set[str] = set()
         self._idle: list[Process] = []
         self._most_idle = _MOST_IDLE
         self._lock = threading.Lock()
@@ -127,6 +132,11 @@ class Objects:
             raise DocumentError(f"larger than {limit} bytes")
         return data
 
+    def look_again(self) -> None:
+        """See what is still missed once objects were fetched; raises BackendError."""
+        self._missed = {id for id in [*self._missed] if self._read(id, 0) is None}
+        self.is_damaged = bool(self._missed)
+
     def close(self) -> None:
         """End the processes that wait; calling this twice is fine."""
         with self._lock:
@@ -157,6 +167,8 @@ class Objects:
     def _existing(self, id: str, kind: str, limit: int) -> _Object:
         found = self._read(id, limit)
         if found is None:
+            self.is_damaged = True
+            self._missed.add(id)
             raise BackendUnavailable("an object of the repository is missing")
         if found.kind != kind:
             raise _corrupt()
@@ -234,10 +246,11 @@ def _parse_commit(data: bytes) -> Commit:
     head = data.partition(b"\n\n")[0]
     lines = dict(line.partition(b" ")[::2] for line in reversed(head.split(b"\n")))
     try:
-        time = float(lines[b"committer"].split(b" ")[-2])
-        return Commit(lines[b"tree"].decode("ascii"), time)
-    except (KeyError, IndexError, ValueError) as error:
+        tree, committer = lines[b"tree"].decode("ascii"), lines[b"committer"]
+    except (KeyError, ValueError) as error:
         raise _corrupt() from error
+    made = _TIME.search(committer)
+    return Commit(tree, float(made[1]) if made else 0.0)
 
 
 def _parse_tree(data: bytes, id_size: int) -> dict[str, Entry]:

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import base64
 import logging
+import os
 import re
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 
-from .address import PROTOCOLS, USER, WEB, Access, Address, expect, read_address
+from ...addresses import WEB
+from .address import PROTOCOLS, USER, Access, Address, expect, read_address
+from .connecting import answers, place_of
 from .ssh import is_host_key, path_for_ssh, ssh_environment, write_private
 
 __all__ = ["Access", "Origin"]
@@ -22,6 +26,8 @@ _logger = logging.getLogger("pyconfserve.git.origin")
 _REPOSITORIES = ("", "/.git", ".git", ".git/.git")
 _UNFIT = re.compile("[\0\r\n\ud800-\udfff]")
 _NOTHING = Access()
+# OpenSSL's variables, which git's curl does not read.
+_AUTHORITIES = {"SSL_CERT_FILE": "http.sslCAInfo", "SSL_CERT_DIR": "http.sslCAPath"}
 
 
 class Origin:
@@ -29,10 +35,13 @@ class Origin:
 
     `uri` is for people and `url` for git, both without credentials; `host` is "" for
     files; `protocols` is for GIT_ALLOW_PROTOCOL. `user:password@` of http(s) serves
-    where *access* has none. Raises SettingsError, MissingDependency.
+    where *access* has none. What is not verified is logged at *level*. Raises
+    SettingsError, MissingDependency.
     """
 
-    def __init__(self, uri: str, access: Access = _NOTHING) -> None:
+    def __init__(
+        self, uri: str, access: Access = _NOTHING, level: int = logging.WARNING
+    ) -> None:
         self._at = at = read_address(uri)
         self._access = access = _checked(_merged(access, at), at)
         self.url, self.host = at.url, at.host
@@ -40,9 +49,9 @@ class Origin:
         self.uri = uri if self.is_local else at.url
         self.protocols = PROTOCOLS[at.scheme]
         if at.scheme in WEB and access.skip_ssl_validation:
-            _logger.warning("the certificate of %s is NOT VERIFIED", self.host)
+            _logger.log(level, "the certificate of %s is NOT VERIFIED", self.host)
         if at.scheme == "ssh" and not access.strict_host_key_checking:
-            _logger.warning("the host key of %s is NOT VERIFIED", self.host)
+            _logger.log(level, "the host key of %s is NOT VERIFIED", self.host)
 
     def __repr__(self) -> str:
         return f"Origin({self.uri!r})"
@@ -57,6 +66,9 @@ class Origin:
             "http.lowSpeedLimit": "1000",
             "http.lowSpeedTime": str(max(1, int(access.timeout))),
         }
+        for name, key in _AUTHORITIES.items():
+            if os.environ.get(name):
+                pairs[key] = os.environ[name]
         if access.skip_ssl_validation:
             pairs["http.sslVerify"] = "false"
         proxy = _proxy(self._at, access)
@@ -70,6 +82,14 @@ class Origin:
             header = f"Authorization: Basic {basic.decode('ascii')}"
             pairs[f"http.{root}/.extraHeader"] = header
         return pairs
+
+    def answers(self, gives_up: Callable[[], bool]) -> bool:
+        """Whether a connection is made or refused within the timeout, not ignored.
+
+        True where git bounds that itself, or connects to what we do not know.
+        """
+        place = place_of(self._at, _proxy(self._at, self._access))
+        return place is None or answers(place, self._access.timeout, gives_up)
 
     def environment(self, folder: str) -> dict[str, str]:
         """What git's environment needs besides; holds secrets.

@@ -16,8 +16,15 @@ from ...errors import (
     BackendUnavailable,
     StorageFull,
 )
+from .mistakes import SERIOUS
 
-__all__ = ["Outcome"]
+__all__ = ["Outcome", "damaged"]
+
+_DAMAGE = re.compile(
+    r"missing (object|commit|tree|blob) |bad object |unable to (read|find) [0-9a-f]{40}"
+    r"|did not send all necessary objects|unable to parse object"
+)
+_FSCK = re.compile(r"object [0-9a-f]{40,64}: (?:fsck error: )?([A-Za-z0-9]+)")
 
 _REASONS: Sequence[tuple[str, type[BackendError], str]] = (
     (r"No space left on device|Disk quota", StorageFull, "no room is left"),
@@ -104,9 +111,27 @@ class Outcome(NamedTuple):
         """Whether origin has SHA-256 ids and the clone has not."""
         return self.code != 0 and "mismatched algorithms" in self.errors
 
+    @property
+    def is_damaged(self) -> bool:
+        """Whether an object was missed that has to be there."""
+        return self.code != 0 and bool(_DAMAGE.search(self.errors))
+
     def reason(self, what: str) -> BackendError:
-        """The failure in our words; no word of git's own goes into it."""
+        """The failure in our words.
+
+        No word of git's own goes into it but the names of mistakes in objects.
+        """
+        refused = _FSCK.search(self.errors)
+        if refused and refused[1] in SERIOUS:
+            return BackendUnavailable(f"{what}: an object has the mistake {refused[1]}")
         for pattern, kind, text in _REASONS:
             if re.search(pattern, self.errors):
                 return kind(f"{what}: {text}")
         return BackendUnavailable(f"{what}: git failed with status {self.code}")
+
+
+def damaged() -> BackendMisconfigured:
+    """What is said when the clone lost objects that origin cannot bring back."""
+    return BackendMisconfigured(
+        "the clone-dir is damaged: mend or remove it, but saves lie in it"
+    )

@@ -12,25 +12,25 @@ from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from ...addresses import is_web
 from ...environment.overlay import DEFAULT_LABEL, DEFAULT_PROFILE, Lookup
 from ...errors import SettingsError
 
 __all__ = [
     "Repository",
     "check_uri",
+    "host_of",
     "is_template",
     "matches",
     "sample",
-    "shown",
+    "search_folder",
     "uris",
 ]
 
 _PLACEHOLDER = re.compile(r"\{(application|profile|label)\}")
 _PROFILE = "{profile}"
-_USER_INFO = re.compile(r"(https?://)[^/]*@", re.IGNORECASE)
 # Less than names may hold: a label may hold quotes, and no repository is named so.
 _FILLING = re.compile(r"[\w.+@~/ -]+")
-_WEB = ("http://", "https://")
 
 
 class Repository(NamedTuple):
@@ -57,18 +57,38 @@ def check_uri(uri: str) -> None:
 
     Raises SettingsError.
     """
-    rest = _PLACEHOLDER.sub("", uri)
-    if "{" in rest or "}" in rest:
-        problem = "expected {application}, {profile} or {label} as placeholders"
-        raise SettingsError(problem)
+    _check_placeholders(uri)
     if is_template(uri) and uri.index("{") < _path_start(uri):
         problem = "a placeholder may stand in the path only, not in host, port or user"
         raise SettingsError(problem)
 
 
-def shown(uri: str) -> str:
-    """A URI for people: without user and password, which http has in front."""
-    return _USER_INFO.sub(r"\1", uri)
+def _check_placeholders(text: str) -> None:
+    rest = _PLACEHOLDER.sub("", text)
+    if "{" in rest or "}" in rest:
+        problem = "expected {application}, {profile} or {label} as placeholders"
+        raise SettingsError(problem)
+
+
+def host_of(uri: str) -> str:
+    """What has to answer for *uri*: its host with the port, or the local disk."""
+    place = uri[: _path_start(uri)].lower().rpartition("://")[2]
+    return place.rpartition("@")[2].rstrip("/:")
+
+
+def search_folder(path: str) -> str:
+    """A search path as the pattern of folders that it is, ending in a slash.
+
+    It may hold placeholders and wildcards. Raises SettingsError for one that no folder
+    of a repository can match.
+    """
+    if not path.isprintable():
+        raise SettingsError("expected a search path without control characters")
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if not parts or ".." in parts:
+        raise SettingsError("expected a search path that is a folder below the root")
+    _check_placeholders(path)
+    return "/".join(parts) + "/"
 
 
 def sample(uri: str) -> str:
@@ -154,7 +174,7 @@ def _filled(uri: str, names: Mapping[str, str | None]) -> str | None:
         at, name = found.start(), names[found[1]]
         if name is None or not _fits(uri, name, at, start):
             return None
-        filled += uri[end:at] + (quote(name, "/~+@") if _is_web(uri) else name)
+        filled += uri[end:at] + (quote(name, "/~+@") if is_web(uri) else name)
         end = found.end()
     return filled + uri[end:]
 
@@ -167,9 +187,5 @@ def _fits(uri: str, name: str, at: int, start: int) -> bool:
     """
     begins_folder = at == start or uri[at - 1] == "/"
     is_inside = begins_folder or "/" not in name
-    leads_home = at == start and name.startswith("~") and not _is_web(uri)
+    leads_home = at == start and name.startswith("~") and not is_web(uri)
     return is_inside and not leads_home and bool(_FILLING.fullmatch(name))
-
-
-def _is_web(uri: str) -> bool:
-    return uri.lower().startswith(_WEB)

@@ -1,7 +1,8 @@
 """Backends opened when a client names them: bounded, shared, closed after use.
 
 A name that nobody has costs one look a while, however often it is asked for, and a
-flood of such names runs few git processes at a time and closes no open backend.
+flood of such names runs few git processes at a time and closes no open backend. One
+host that does not answer holds up nobody who asks for another's repositories.
 """
 
 from __future__ import annotations
@@ -9,18 +10,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Hashable,
+    Iterator,
+    Mapping,
+)
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Protocol
 
 from ...backend import ConfigSource, Found, PlainFile
 from ...environment.overlay import Lookup
 from ...errors import BackendError, BackendMisconfigured, SettingsError
+from .patterns import host_of
 
 __all__ = ["MOST_BACKENDS", "GitBackend", "Key", "Member", "Pool"]
 
 MOST_BACKENDS = 100  # each has a folder, a process for objects and one for fetches
-_MOST_OPENING = 8  # at once: each is a clone
+_MOST_OPENING = 32  # at once: each is a clone, and a few processes
+_MOST_OF_A_HOST = 8  # of them, as it may hang until the deadline
 _MOST_MISSES = 1000  # remembered, so that a flood of names does not fill memory
 _MISS = 60.0  # seconds that an absent repository is not looked for again
 _FAILURE = 5.0  # seconds for a failure that may pass
@@ -72,26 +82,28 @@ class _Miss(NamedTuple):
 class Pool:
     """The open backends, at most *limit*, those used last.
 
-    *make* gives the backend of a key, not yet opened; *discard* removes, in a thread,
-    what one has left on disk that could not be opened; *clock* is a monotonic one.
+    *make* gives the backend of a key, not yet opened. *tidy* is called in a thread when
+    the one of a key was opened, or could not be, or was closed: there may be more on
+    the disk than should be. *clock* is a monotonic one.
     """
 
     def __init__(
         self,
         make: Callable[[Key], GitBackend],
-        discard: Callable[[Key], None],
+        tidy: Callable[[Key], None],
         limit: int,
         clock: Callable[[], float],
     ) -> None:
         self._make = make
-        self._discard = discard
+        self._tidy = tidy
         self._limit = limit
         self._clock = clock
         self._open: OrderedDict[Key, Member] = OrderedDict()
         self._misses: OrderedDict[Key, _Miss] = OrderedDict()
         self._flights: dict[Key, asyncio.Task[None]] = {}
         self._opening = asyncio.Semaphore(_MOST_OPENING)
-        self._closing: set[asyncio.Task[None]] = set()
+        self._opening_of: dict[str, asyncio.Semaphore] = {}  # by host
+        self._later: set[asyncio.Task[None]] = set()
         self._was_full = False
 
     def __iter__(self) -> Iterator[Member]:
@@ -136,7 +148,7 @@ class Pool:
             self._put_out(member)
             member.users = 0
             self._close_unused(member)
-        await asyncio.gather(*self._closing, return_exceptions=True)
+        await asyncio.gather(*self._later, return_exceptions=True)
 
     def _raise_missed(self, key: Key) -> None:
         if self.missed_until(key) is not None:
@@ -158,7 +170,7 @@ class Pool:
 
     async def _open_new(self, key: Key) -> None:
         try:
-            async with self._opening:
+            async with self._place_of(key), self._opening:
                 backend = await self._opened(key)
         except BackendError as error:
             self._remember(key, error)
@@ -166,6 +178,12 @@ class Pool:
         self._misses.pop(key, None)
         self._open[key] = Member(key, backend)
         self._evict()
+        self._do_later(asyncio.to_thread(self._tidy, key))
+
+    def _place_of(self, key: Key) -> asyncio.Semaphore:
+        """Its host's: names are in no host, so there are as many as in the settings."""
+        host = host_of(key.uri)
+        return self._opening_of.setdefault(host, asyncio.Semaphore(_MOST_OF_A_HOST))
 
     async def _opened(self, key: Key) -> GitBackend:
         try:
@@ -176,7 +194,7 @@ class Pool:
             await backend.open()
         except BaseException:
             await backend.close()
-            await asyncio.to_thread(self._discard, key)
+            await asyncio.to_thread(self._tidy, key)
             raise
         return backend
 
@@ -206,12 +224,16 @@ class Pool:
     def _close_unused(self, member: Member) -> None:
         """Close what is out and unused, without keeping a request waiting."""
         if member.is_out and not member.users:
-            closing = asyncio.ensure_future(self._close(member))
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+            self._do_later(self._close(member))
+
+    def _do_later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
 
     async def _close(self, member: Member) -> None:
         try:
             await member.backend.close()
         except Exception as error:
             _logger.error("a repository was not closed: %s", type(error).__name__)
+        await asyncio.to_thread(self._tidy, member.key)

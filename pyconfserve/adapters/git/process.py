@@ -20,6 +20,7 @@ from contextlib import suppress
 
 from ...errors import BackendMisconfigured, BackendUnavailable
 from .locks import Lock
+from .mistakes import HARMLESS
 from .outcome import Outcome
 
 __all__ = ["LOCAL_DEADLINE", "Git", "Process"]
@@ -33,6 +34,8 @@ _HANDED_ON = (
     "SSH_AUTH_SOCK",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
     "http_proxy",
     "https_proxy",
     "no_proxy",
@@ -60,6 +63,7 @@ _CONFIG = {
     "core.fsyncObjectFiles": "true",  # the same for git before 2.36
     "core.bigFileThreshold": "16m",
     "core.commitGraph": "true",
+    "credential.helper": "",  # none, whatever others name: an empty one is a reset
     "protocol.ext.allow": "never",
     "transfer.fsckObjects": "true",
     "submodule.recurse": "false",
@@ -67,6 +71,7 @@ _CONFIG = {
     "maintenance.auto": "false",
     "merge.renames": "false",  # a bundle's name is its identity
     "diff.renames": "false",
+    **{f"fetch.fsck.{mistake}": "ignore" for mistake in HARMLESS},
 }
 
 
@@ -104,11 +109,7 @@ class Process:
 
 
 class Git:
-    """Runs git over the repository *folder*.
-
-    *network* is the environment of commands that talk to origin, *settings* their
-    configuration. Thread-safe.
-    """
+    """Runs the program *executable*, git, over the repository *folder*; thread-safe."""
 
     def __init__(self, folder: str, executable: str = "git") -> None:
         self.folder = folder

@@ -108,6 +108,8 @@ class Refresher:
         if not self._repository.is_open:
             error, is_fetched = self._open()
         _finish(openings, error)
+        if is_fetched and error is None:  # by the first clone
+            self._try(self._repository.verify)
         if openings and not refreshes:
             return is_fetched
         if error is None and not is_fetched:

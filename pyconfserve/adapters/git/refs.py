@@ -19,8 +19,9 @@ from typing import NamedTuple
 from ...errors import BackendUnavailable, VersionConflict
 from .locks import Lock
 from .objects import Objects
-from .outcome import Outcome
+from .outcome import Outcome, damaged
 from .process import Git
+from .reachable import Reachable
 
 __all__ = [
     "BASES",
@@ -34,6 +35,7 @@ __all__ = [
     "Refs",
     "State",
     "change_refs",
+    "is_reached",
     "read_refs",
 ]
 
@@ -70,14 +72,17 @@ class State(NamedTuple):
     refs: Refs
     marked: Hashable  # of the clone, before the refs were read
     number: int  # another one for other refs
-    reachable: dict[str, bool]  # by id of a commit, as it is asked for
+    reachable: Reachable  # which commits are, for these refs
 
     def stamp(self, labels: Sequence[str]) -> Hashable:
-        """What is another where one of *labels* may stand for another commit; fast."""
+        """What is another where one of *labels* may stand for another commit; fast.
+
+        A full id may be one that is reachable now, a branch or nothing.
+        """
         commits = self.refs.commits
         return tuple(
             [
-                commits.get(label) or (COMMIT.fullmatch(label) and self.number)
+                self.number if COMMIT.fullmatch(label) else commits.get(label)
                 for label in labels
             ]
         )
@@ -94,11 +99,16 @@ class Change(NamedTuple):
 def read_refs(git: Git, objects: Objects) -> Refs:
     """The refs as they are now; raises BackendError."""
     places = (BRANCHES, TAGS, ORIGIN, FETCHED_TAGS, BASES)
-    listed = git.output("for-each-ref", f"--format={_FORMAT}", *places)
+    done = git.run("for-each-ref", f"--format={_FORMAT}", *places)
+    if done.code and done.is_damaged:
+        objects.is_damaged = True
+        raise damaged()
+    if done.code:
+        raise done.reason("git for-each-ref")
     ids: dict[str, str] = {}
     branches: dict[str, str] = {}
     tags: dict[str, str] = {}
-    for line in listed.decode("utf-8", "surrogateescape").split("\n")[:-1]:
+    for line in done.output.decode("utf-8", "surrogateescape").split("\n")[:-1]:
         name, id, kind, peeled, peeled_kind = line.split("\0")
         if name == _ORIGIN_HEAD:
             continue
@@ -112,6 +122,14 @@ def read_refs(git: Git, objects: Objects) -> Refs:
             if commit:
                 tags[name.removeprefix(TAGS)] = commit
     return Refs(ids, {**tags, **branches})
+
+
+def is_reached(git: Git, objects: Objects, commit: str) -> bool:
+    """Whether a branch or a tag has *commit*, a full id; raises BackendError."""
+    if objects.commit_of(commit) != commit:
+        return False
+    options = (f"--contains={commit}", "--count=1")
+    return bool(git.output("for-each-ref", *options, BRANCHES, TAGS))
 
 
 def change_refs(git: Git, changes: Iterable[Change], lock: Lock) -> None:

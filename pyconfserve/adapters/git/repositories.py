@@ -22,6 +22,7 @@ from collections.abc import (
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeVar
 
+from ...addresses import shown
 from ...backend import ConfigSource, Found, PlainFile
 from ...environment.overlay import DEFAULT_LABEL, Lookup, make_lookup
 from ...errors import (
@@ -30,7 +31,8 @@ from ...errors import (
     ConfigNotFound,
     ReadOnlyBackend,
 )
-from .patterns import Repository, check_uri, is_template, matches, shown, uris
+from ...listing import MOST_LISTED, too_many
+from .patterns import Repository, check_uri, is_template, matches, uris
 from .pool import MOST_BACKENDS, GitBackend, Key, Member, Pool
 
 __all__ = ["GitRepositories", "Repository"]
@@ -51,8 +53,8 @@ class _Seen(NamedTuple):
     seen: Hashable  # of the member's answer
 
 
-def _leave(uri: str, options: Any) -> None:
-    """Discard nothing: no folder was given."""
+def _leave(uri: str, options: Any, most: int) -> None:
+    """Remove nothing: no folder was given."""
 
 
 class GitRepositories:
@@ -60,7 +62,7 @@ class GitRepositories:
 
     *make* gives the backend for a URI and the options of its repository, not yet
     opened. Backends of URIs with placeholders are made when they are asked for, at most
-    *limit* at a time; where that fails, *discard* removes what is left of them on disk.
+    *limit* at a time; *tidy* is told so, to keep no more of their folders than that.
     Saves are refused. Raises SettingsError for a placeholder that is not in a path.
     """
 
@@ -70,17 +72,18 @@ class GitRepositories:
         repositories: Sequence[Repository] = (),
         *,
         make: Callable[[str, Any], GitBackend],
-        discard: Callable[[str, Any], None] = _leave,
+        tidy: Callable[[str, Any, int], None] = _leave,
         limit: int = MOST_BACKENDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._default = default
         self._all = (*repositories, default)
         self._make = make
-        self._discard = discard
+        self._tidy = tidy
+        self._limit = limit
         for repository in self._all:
             check_uri(repository.uri)
-        self._pool = Pool(self._make_backend, self._discard_backend, limit, clock)
+        self._pool = Pool(self._make_backend, self._tidy_folders, limit, clock)
         self._fixed = {
             key: Member(key, self._make_backend(key))
             for number, repository in enumerate(self._all)
@@ -92,8 +95,8 @@ class GitRepositories:
     def _make_backend(self, key: Key) -> GitBackend:
         return self._make(key.uri, self._all[key.number].options)
 
-    def _discard_backend(self, key: Key) -> None:
-        self._discard(key.uri, self._all[key.number].options)
+    def _tidy_folders(self, key: Key) -> None:
+        self._tidy(key.uri, self._all[key.number].options, self._limit)
 
     @property
     def default_label(self) -> str:
@@ -102,7 +105,14 @@ class GitRepositories:
         return fixed.backend.default_label if fixed else self._default.default_label
 
     async def open(self) -> None:
-        """Open those with one URI that are to be opened first; raises BackendError."""
+        """Open those with one URI that are to be opened first; raises BackendError.
+
+        Folders that an earlier server left are bounded.
+        """
+        for number, repository in enumerate(self._all):
+            if is_template(repository.uri):
+                key = Key(number, repository.uri)
+                await asyncio.to_thread(self._tidy_folders, key)
         first = [
             member
             for key, member in self._fixed.items()
@@ -163,16 +173,24 @@ class GitRepositories:
         raise ReadOnlyBackend("many repositories as one are read-only")
 
     async def list(self) -> list[ConfigSource]:
-        """What the default repository and those that are open hold, once each."""
+        """What the default repository and those that are open hold, once each.
+
+        Raises BackendError, also above listing.MOST_LISTED.
+        """
         default = self._fixed_default()
         if default:
             self._used.add(default.key)
-        lists = await asyncio.gather(*(one.backend.list() for one in self._open()))
-        named = {
-            (source.application, source.profile, source.label): source
-            for sources in reversed(lists)
-            for source in sources
-        }
+        named: dict[tuple[str, str, str], ConfigSource] = {}
+        for one in self._open():  # one after the other: each may be a long list
+            if one.is_out:  # it was closed meanwhile
+                continue
+            async with self._borrowed(one.key) as member:
+                sources = await member.backend.list()
+            for source in sources:
+                name = (source.application, source.profile, source.label)
+                named.setdefault(name, source)
+            if len(named) > MOST_LISTED:
+                raise too_many()
         return [*named.values()]
 
     async def refresh(self) -> None:

@@ -6,13 +6,14 @@ value, replaced when refs move, so that no reader waits for a fetch.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any
 
+from ...environment.overlay import DEFAULT_LABEL
 from ...errors import (
     BackendError,
     BackendUnavailable,
@@ -20,34 +21,44 @@ from ...errors import (
     Conflict,
     VersionConflict,
 )
+from .chores import Chore
 from .clone import Clone
 from .locks import Lock
-from .merging import MERGES_SINCE, Plan, Rules, plan_changes
+from .mending import mended
+from .merging import (
+    CANNOT_MERGE,
+    MERGES_SINCE,
+    Plan,
+    Rules,
+    make_first,
+    plan_changes,
+)
 from .objects import Objects
+from .outcome import damaged
+from .reachable import Reachable
 from .refs import (
     BASES,
     BRANCHES,
     COMMIT,
     NOTHING,
     ORIGIN,
-    TAGS,
     Change,
     Refs,
     State,
     change_refs,
+    is_reached,
     read_refs,
 )
+from .report import NO_PLAN, Report, named
 from .tree import GitTree
+from .verifying import unverified
 
 __all__ = ["Repository"]
 
-_logger = logging.getLogger("pyconfserve.git")
-_MOST_COMMITS = 10_000  # asked for by id and remembered, for one state of the refs
 _INTERVAL = 0.1  # seconds for which refs moved by another process may be missed
-_NO_PLAN = Plan((), {}, {})
-
-
-_CLOSED = State(Refs({}, {}), None, 0, {})  # before the repository was opened
+_DEFAULTS = (DEFAULT_LABEL, "master")  # where the configured branch is missing
+_SAVES = 100  # after which loose objects are counted: each makes three or more
+_CLOSED = State(Refs({}, {}), None, 0, Reachable())  # before the repository was opened
 
 
 class Repository:
@@ -61,12 +72,14 @@ class Repository:
         self._branch = branch
         self._rules = rules
         self._state = _CLOSED
-        self._planned: tuple[Mapping[str, str], Plan] = ({}, _NO_PLAN)
-        self._problem: BackendError | None = None
-        self._said = ""  # of what was logged last
+        self._planned: tuple[Mapping[str, str], Plan] = ({}, NO_PLAN)
+        self._report = Report(uri, rules.level)
         self._look_again = 0.0
+        self._saves = 0
         self._is_closed = False
         self._reading = threading.Lock()
+        self._catching_up = Chore("pyconfserve-git-catch-up", self._catch_up)
+        self._tidying = Chore("pyconfserve-git-tidy", clone.tidy)
 
     @property
     def is_open(self) -> bool:
@@ -81,7 +94,7 @@ class Repository:
         """
         try:
             self._clone.open(self._branch)
-            found = self._read()
+            found = mended(self._read, self.objects, self._clone)
             if self._clone.origin is None and not found.refs.ids:
                 self._begin()
                 found = self._read()
@@ -96,11 +109,8 @@ class Repository:
 
     def _begin(self) -> None:
         """Make the branch that a store without origin takes its first save on."""
-        tree = self.git.output("mktree", "-z").decode("ascii").strip()
-        made = self.git.output(
-            "commit-tree", tree, data=b"begin\n", env=self._rules.author
-        )
-        first = Change(BRANCHES + self._branch, NOTHING, made.decode("ascii").strip())
+        commit = make_first(self.git, self._rules)
+        first = Change(BRANCHES + self._branch, NOTHING, commit)
         with suppress(VersionConflict), self._clone.alone() as lock:
             change_refs(self.git, [first], lock)
 
@@ -113,13 +123,29 @@ class Repository:
             return self.reload()
         try:
             self._clone.fetch()
-            plan = self._follow()
+            plan = mended(self._follow, self.objects, self._clone)
+            if self._report.unverified:
+                self.verify()
         except BackendError as error:
             self._note(error)
             raise
-        self._note(None, plan)
+        finally:
+            self._clone.settle()
+        self._note(damaged() if self.objects.is_damaged else None, plan)
         if plan.conflicts:
-            raise Conflict("; ".join(_named(plan.conflicts)))
+            raise Conflict("; ".join(named(plan.conflicts)))
+
+    def verify(self) -> None:
+        """Find out whether what the default label serves parses, for health.
+
+        It was not compared with anything when it came first. Raises BackendError.
+        """
+        commits = self._state.refs.commits
+        labels = (self._branch, *_DEFAULTS)
+        served = {label: commits[label] for label in labels if label in commits}
+        known = self.git, self.objects, self._rules.verifies
+        self._report.unverified = unverified(*known, served)
+        self._note(self._report.problem)
 
     def _follow(self) -> Plan:
         """Move the served refs to where they belong, all at once."""
@@ -127,7 +153,7 @@ class Repository:
             plan = self._move()
         except VersionConflict:  # a save was faster: now it has to wait
             plan = self._move_alone()
-        rest = Plan((), plan.held, plan.conflicts)
+        rest = plan._replace(changes=())
         self._planned = (self._state.refs.ids, rest)
         if plan.changes:
             self._clone.tidy()
@@ -158,8 +184,11 @@ class Repository:
 
     def reload(self) -> None:
         """Serve what the refs say now; raises BackendError."""
-        with self._reading:  # one at a time: what was read first is older
-            self._state = self._read()
+        try:
+            with self._reading:  # one at a time: what was read first is older
+                self._state = self._read()
+        finally:
+            self._clone.settle()
 
     def _read(self) -> State:
         """The state as it is now; the same number while the refs are the same."""
@@ -167,7 +196,7 @@ class Repository:
         refs = read_refs(self.git, self.objects)
         if before.number and before.refs.ids == refs.ids:
             return before._replace(marked=marked)
-        return State(refs, marked, before.number + 1, {})
+        return State(refs, marked, before.number + 1, Reachable())
 
     def current(self) -> State:
         """What is served, for the hot path: it never waits and never reads refs.
@@ -179,51 +208,39 @@ class Repository:
         now = time.monotonic()
         if now >= self._look_again and state.number and not self._is_closed:
             self._look_again = now + _INTERVAL
-            if self._clone.marked() != state.marked:
-                threading.Thread(target=self._catch_up, daemon=True).start()
+            if self._clone.is_moved(state.marked):
+                self._catching_up.start()
         return state
 
     def _catch_up(self) -> None:
         try:
-            self.reload()
+            with self._reading:
+                if self._clone.is_moved(self._state.marked):
+                    self._state = self._read()
         except BackendError as error:
             self._note(error)
 
     def commit_of(self, label: str, state: State) -> str | None:
-        """The commit a label stands for: a branch, a tag, or a reachable full id.
+        """The commit a label stands for: a reachable full id, a branch or a tag.
 
         Raises BackendError.
         """
-        commit = state.refs.commits.get(label)
-        if commit or not COMMIT.fullmatch(label):
-            return commit
-        if label not in state.reachable:
-            if len(state.reachable) >= _MOST_COMMITS:
-                state.reachable.clear()
-            state.reachable[label] = self._is_reachable(label)
-        return label if state.reachable.get(label) else None
-
-    def _is_reachable(self, commit: str) -> bool:
-        if self.objects.commit_of(commit) != commit:
-            return False
-        places = (BRANCHES, TAGS)
-        found = self.git.output(
-            "for-each-ref", f"--contains={commit}", "--count=1", *places
-        )
-        return bool(found)
+        if COMMIT.fullmatch(label):  # whatever a branch or a tag of that name is
+            look = partial(is_reached, self.git, self.objects)
+            if state.reachable.has(label, look):
+                return label
+        return state.refs.commits.get(label)
 
     def check_branch(self, branch: str) -> None:
         """Raise ConfigNotFound or Conflict unless *branch* takes saves."""
-        refs = self._state.refs
-        if BRANCHES + branch not in refs.ids:
-            if self.commit_of(branch, self._state):
+        refs, commit = self._state.refs, self.commit_of(branch, self._state)
+        if BRANCHES + branch not in refs.ids or commit == branch:
+            if commit:
                 raise Conflict("a tag or a commit takes no saves, only a branch does")
             raise ConfigNotFound("there is no such branch")
         is_behind = refs.ids.get(BASES + branch) != refs.ids.get(ORIGIN + branch)
         if is_behind and self.git.version() < MERGES_SINCE:
-            raise Conflict(
-                "origin moved, and git before 2.38 cannot merge a save with it"
-            )
+            raise Conflict(f"origin moved, and {CANNOT_MERGE} a save with it")
 
     def tree(self, commit: str) -> GitTree:
         """The files of a commit."""
@@ -246,23 +263,16 @@ class Repository:
             self._clone.mark()
         finally:
             self.reload()
+        self._saves += 1
+        if self._saves % _SAVES == 0:
+            self._tidying.start()
 
     def health(self) -> Mapping[str, Any]:
         """How it is; raises BackendError when nobody can be answered."""
-        if not self.is_open and self._problem is not None:
-            raise self._problem
-        fetched = self._clone.fetched()
-        found: dict[str, Any] = {"repository": self.uri.rstrip("/")}
-        if fetched is not None:
-            found["fetched-seconds-ago"] = max(0, round(time.time() - fetched))
-        if self._problem is not None:
-            found["problem"] = str(self._problem)
-        plan = self._planned[1]
-        if plan.held:
-            found["held"] = _named(plan.held)
-        if plan.conflicts:
-            found["conflicts"] = _named(plan.conflicts)
-        return found
+        problem = self._report.problem
+        if not self.is_open and problem is not None:
+            raise problem
+        return self._report.health(self._clone.fetched())
 
     def close(self) -> None:
         """End what runs; calling this twice is fine."""
@@ -270,24 +280,6 @@ class Repository:
         self.objects.close()
         self._clone.close()
 
-    def _note(self, problem: BackendError | None, plan: Plan = _NO_PLAN) -> None:
-        """Keep how the last refresh went, and log what is new in it, once."""
-        if self._is_closed:  # what was ended failed for that reason
-            return
-        self._problem = problem
-        about = [str(problem)] if problem else []
-        about += [f"not served: {text}" for text in _named(plan.held)]
-        about += [f"not merged: {text}" for text in _named(plan.conflicts)]
-        said = "; ".join(about)
-        if said != self._said:
-            if said:
-                _logger.warning("%s: %s", self.uri.rstrip("/"), said)
-            else:
-                _logger.info("%s: up to date again", self.uri.rstrip("/"))
-            self._said = said
-
-
-def _named(reasons: Mapping[str, str]) -> list[str]:
-    """Each on one line: whoever pushes chooses the names of branches and files."""
-    texts = [f"{branch}: {reason}" for branch, reason in reasons.items()]
-    return ["".join(c if c.isprintable() else "?" for c in text) for text in texts]
+    def _note(self, problem: BackendError | None, plan: Plan | None = None) -> None:
+        if not self._is_closed:  # what was ended failed for that reason
+            self._report.note(problem, plan)

@@ -591,3 +591,38 @@ def test_a_tag_takes_no_save(origin, backend):
             save(backend, {"a": 2}, label=label)
         assert caught.value.status == 409
     assert fetch(backend) == {"a": 1}
+
+
+class TestFullIds:
+    """A full id is its commit, whatever else has that name."""
+
+    def test_a_commit_wins_over_a_branch_and_a_tag_of_that_name(self, origin, backend):
+        """Else whoever may push a branch says what a pinned client gets."""
+        one = origin.head("main")
+        origin.commit({"orders.yml": "a: 2\n"})
+        origin.git("update-ref", f"refs/heads/{one}", "main")
+        origin.git("update-ref", f"refs/tags/{one}", "main")
+        assert fetch(backend, label=one) == {"a": 1}
+        with pytest.raises(Conflict):
+            save(backend, {"a": 3}, label=one)
+
+    def test_a_branch_of_that_name_answers_where_no_commit_does(self, origin, backend):
+        """And its answers hold until the refs move."""
+        absent = "1" * 40
+        origin.git("update-ref", f"refs/heads/{absent}", "main")
+        found = find(backend, "orders", "default", absent)
+        assert found.sources[0].properties == {"a": 1}
+        assert backend.stamp(found.seen) == found.stamp
+
+    def test_an_answer_holds_until_the_commit_is_reached(self, origin, backend):
+        """A branch of the name of a commit that comes later is that commit then."""
+        one = origin.head("main")
+        later = origin.commit({"orders.yml": "a: later\n"}, "later", is_root=True)
+        origin.delete("later")
+        origin.git("update-ref", f"refs/heads/{later}", one)
+        found = find(backend, "orders", "default", later)
+        assert found.sources[0].properties == {"a": 1}
+        origin.git("update-ref", "refs/heads/later", later)
+        refresh(backend)
+        assert backend.stamp(found.seen) != found.stamp
+        assert fetch(backend, label=later) == {"a": "later"}

@@ -9,7 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from real_git import (
@@ -340,6 +340,13 @@ class TestRepair:
         assert [fetch(backend) for backend in backends] == [{"a": 1}] * 4
 
 
+def resign(lock, **others):
+    """Change what is noted in a lock."""
+    signed = json.loads(os.pread(lock.descriptor, 1000, 0)) | others
+    os.ftruncate(lock.descriptor, 0)
+    os.pwrite(lock.descriptor, json.dumps(signed).encode(), 0)
+
+
 class TestLocks:
     """One process at a time."""
 
@@ -379,13 +386,43 @@ class TestLocks:
                 with hold(str(tmp_path), FETCH_LOCK, deadline=0) as lock:
                     gone = subprocess.Popen(["true"])
                     gone.wait()
-                    signed = {"server": gone.pid, "group": other.pid, "host": "another"}
-                    os.pwrite(lock.descriptor, json.dumps(signed).encode(), 0)
+                    lock.sign(other.pid)
+                    resign(lock, server=[gone.pid, "1"], host="another")
                     with pytest.raises(BackendUnavailable), hold(str(tmp_path), FETCH_LOCK, deadline=0.05):  # fmt: skip
                         pass
                 assert other.poll() is None
             finally:
                 other.kill()
+
+    def test_a_process_that_took_over_a_number_is_not_ended(self, tmp_path):
+        """Its group has the number of a git that is long gone, but began later."""
+        with subprocess.Popen(["sleep", "60"], start_new_session=True) as other:
+            try:
+                with hold(str(tmp_path), FETCH_LOCK, deadline=0) as lock:
+                    lock.sign(other.pid)
+                    resign(lock, server=[os.getpid(), "1"], group=[other.pid, "1"])
+                    with pytest.raises(BackendUnavailable), hold(str(tmp_path), FETCH_LOCK, deadline=0.05):  # fmt: skip
+                        pass
+                assert other.poll() is None
+            finally:
+                other.kill()
+
+    def test_the_git_of_a_server_that_is_gone_is_ended(self, tmp_path):
+        """Its group is the one that was noted, and the server's number is another's."""
+        with subprocess.Popen(["sleep", "60"], start_new_session=True) as other:
+            with hold(str(tmp_path), FETCH_LOCK, deadline=0) as lock:
+                lock.sign(other.pid)
+                resign(lock, server=[os.getpid(), "1"])
+                with pytest.raises(BackendUnavailable), hold(str(tmp_path), FETCH_LOCK, deadline=0.05):  # fmt: skip
+                    pass
+            assert other.wait(10) == -signal.SIGKILL
+
+    def test_nothing_is_noted_in_a_lock_that_is_free(self, tmp_path):
+        """Whoever takes it next has not signed yet."""
+        with hold(str(tmp_path), FETCH_LOCK, deadline=0) as lock:
+            lock.sign(os.getpid())
+            assert (tmp_path / FETCH_LOCK).read_bytes() != b""
+        assert (tmp_path / FETCH_LOCK).read_bytes() == b""
 
     def test_one_process_fetches_for_all(self, make, origin, clone):
         """The other sees what it brought."""
@@ -475,18 +512,29 @@ def _room(place):
     return found.f_bavail * found.f_bsize
 
 
+def make_once(backend):
+    """Make the clone, and leave no process."""
+
+    async def open_and_close():
+        await backend.open()
+        await backend.close()
+
+    asyncio.run(open_and_close())
+
+
 class TestKilledServer:
     """kill -9: the next start serves the last good commit, and no lock is left."""
 
     def test_in_the_middle_of_a_fetch(self, make, make_backend, clone):
         """The git that it left is ended by the next one, which serves at once."""
-        asyncio.run(make().open())
+        make_once(make())
         with hanging_port() as (port, came):
             uri = f"http://127.0.0.1:{port}/x.git"
             run_git(clone, "config", "remote.origin.url", uri)
             with server("fetch", uri, clone) as killed:
                 assert killed.stdout.readline() == "open\n"
                 assert came.wait(10)
+                wait_until(lambda: gits(clone) != [], "a git that fetches")
                 killed.kill()
                 killed.wait()
                 orphans = gits(clone)
@@ -503,7 +551,7 @@ class TestKilledServer:
 
     def test_in_the_middle_of_saves(self, make, origin, clone):
         """Every save that was answered is there, whole, again and again."""
-        asyncio.run(make().open())
+        make_once(make())
         pauses = random.Random(3)
         for _ in range(4):
             with server("save", origin.uri, clone) as killed:
@@ -524,7 +572,7 @@ class TestKilledServer:
 
     def test_a_server_that_just_leaves_ends_its_git(self, make, clone):
         """Its thread does not keep it, closed or not."""
-        asyncio.run(make().open())
+        make_once(make())
         with hanging_port() as (port, came):
             uri = f"http://127.0.0.1:{port}/x.git"
             run_git(clone, "config", "remote.origin.url", uri)
@@ -537,7 +585,7 @@ class TestKilledServer:
 
     def test_by_sigterm_all_the_same(self, make, origin, clone):
         """Python ends at once, and nothing of git's stays."""
-        asyncio.run(make().open())
+        make_once(make())
         with server("save", origin.uri, clone) as ended:
             ended.stdout.readline()
             ended.send_signal(signal.SIGTERM)
@@ -566,3 +614,224 @@ def test_an_origin_with_other_ids_is_cloned_too(tmp_path, make_backend):
     assert fetch(backend) == {"a": 1}
     save(backend, {"a": 2})
     assert fetch(backend, label=made.head("main")) == {"a": 1}
+
+
+class TestPlanted:
+    """What somebody put into the folder runs nothing, and is not believed."""
+
+    @pytest.fixture
+    def told(self, tmp_path):
+        """What a planted program makes."""
+        return tmp_path / "told"
+
+    @pytest.fixture
+    def program(self, tmp_path, told):
+        """A program that tells of itself."""
+        path = tmp_path / "program"
+        path.write_text(f"#!/bin/sh\ntouch {told}\n")
+        path.chmod(0o755)
+        return path
+
+    def test_a_config_runs_no_program(self, make, origin, clone, program, told):
+        """Each key that names one is gone once the clone is opened."""
+        asyncio.run(make().open())
+        included = clone.parent / "included"
+        included.write_text(f"[remote \"origin\"]\n\tuploadpack = {program}\n")
+        planted = {
+            "remote.origin.uploadpack": str(program),
+            f"url.ext::{program}.insteadOf": "file://",
+            "include.path": str(included),
+            "core.sshCommand": str(program),
+            "core.alternateRefsCommand": str(program),
+            "credential.helper": str(program),
+            "remote.origin.vcs": str(program),
+            "protocol.allow": "always",
+        }  # fmt: skip
+        for key, value in planted.items():
+            run_git(clone, "config", key, value)
+        origin.commit({"orders.yml": "a: 2\n"})
+        backend = make()
+        assert fetch(backend) == {"a": 1}
+        refresh(backend)
+        assert fetch(backend) == {"a": 2}
+        assert not told.exists()
+        expected = (
+            "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
+            f'[remote "origin"]\n\turl = "file://{origin.uri}"\n'
+            '\tfetch = "+refs/heads/*:refs/remotes/origin/*"\n'
+        )
+        assert expected == (clone / "config").read_text()
+
+    def test_an_upload_pack_that_comes_later_runs_not_either(self, make, origin, clone, program, told):  # fmt: skip
+        """What is fetched with does not come from there."""
+        backend = make()
+        asyncio.run(backend.open())
+        run_git(clone, "config", "remote.origin.uploadpack", str(program))
+        origin.commit({"orders.yml": "a: 2\n"})
+        refresh(backend)
+        assert fetch(backend) == {"a": 2}
+        assert not told.exists()
+
+    @pytest.mark.parametrize("name", ["objects/info/alternates", "commondir"])
+    def test_objects_of_another_repository_are_refused(self, make, clone, tmp_path, name):  # fmt: skip
+        """They are not what was fetched."""
+        asyncio.run(make().open())
+        (clone / name).parent.mkdir(exist_ok=True)
+        (clone / name).write_text(f"{tmp_path}/elsewhere\n")
+        with pytest.raises(BackendMisconfigured) as caught:
+            asyncio.run(make().open())
+        expected = "the clone borrows objects of another repository"
+        assert expected == str(caught.value)
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+    @pytest.mark.parametrize("name", ["config", "HEAD", "objects", "refs", "info", "packed-refs"])  # fmt: skip
+    def test_files_of_another_user_are_refused(self, make, clone, name):
+        """The folder is ours, what is in it is not."""
+        asyncio.run(make().open())
+        if name == "packed-refs":
+            run_git(clone, "pack-refs", "--all")
+        (clone / "info").mkdir(exist_ok=True)
+        os.chown(clone / name, 12345, 12345)
+        with pytest.raises(BackendMisconfigured) as caught:
+            asyncio.run(make().open())
+        expected = "the clone's folder has links or another user's files in it"
+        assert expected == str(caught.value)
+
+    def test_a_link_in_it_is_refused(self, make, clone, tmp_path):
+        """It may lead to what another user can change."""
+        asyncio.run(make().open())
+        (clone / "config").rename(tmp_path / "config")
+        (clone / "config").symlink_to(tmp_path / "config")
+        with pytest.raises(BackendMisconfigured):
+            asyncio.run(make().open())
+
+    @pytest.mark.parametrize("mode", [0o707, 0o777, 0o702])
+    def test_a_folder_that_others_can_write_to_is_refused(self, make, clone, mode):
+        """They may have written; its mode stays, so that its owner looks."""
+        asyncio.run(make().open())
+        clone.chmod(mode)
+        with pytest.raises(BackendMisconfigured) as caught:
+            asyncio.run(make().open())
+        expected = "others can write to the clone's folder: mend its mode, or remove it"
+        assert expected == str(caught.value)
+        assert stat.S_IMODE(clone.stat().st_mode) == mode
+        clone.chmod(0o700)
+        assert fetch(make()) == {"a": 1}
+
+    def test_a_folder_that_a_group_of_ours_can_write_to_is_taken(self, make, clone):
+        """Kubernetes makes it so at each start of a pod (fsGroup), and we close it."""
+        asyncio.run(make().open())
+        for path in (clone, *clone.rglob("*")):
+            path.chmod(path.stat().st_mode | 0o060)
+        assert fetch(make()) == {"a": 1}
+        assert stat.S_IMODE(clone.stat().st_mode) == 0o700
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+    def test_a_folder_that_a_strange_group_can_write_to_is_refused(self, make, clone):
+        """Its members may have written."""
+        asyncio.run(make().open())
+        os.chown(clone, -1, 54321)
+        clone.chmod(0o770)
+        with pytest.raises(BackendMisconfigured):
+            asyncio.run(make().open())
+
+    def test_an_open_folder_with_open_files_is_refused(self, make, clone):
+        """Others could enter it and write in there."""
+        asyncio.run(make().open())
+        clone.chmod(0o755)
+        (clone / "objects").chmod(0o777)
+        with pytest.raises(BackendMisconfigured):
+            asyncio.run(make().open())
+
+    def test_an_empty_folder_is_closed_whoever_could_write_to_it(self, make, clone):
+        """There is nothing of anybody's in it."""
+        clone.mkdir()
+        clone.chmod(0o777)
+        assert fetch(make()) == {"a": 1}
+        assert stat.S_IMODE(clone.stat().st_mode) == 0o700
+
+
+class TestDamage:
+    """A clone that lost something on the disk."""
+
+    @pytest.mark.parametrize("content", [b"", b"\0\0\0", b"ref: \n"])
+    def test_a_head_without_meaning_is_written_anew(self, make, clone, content):
+        """git would say that it is no repository."""
+        save(make(), {"a": 2})
+        (clone / "HEAD").write_bytes(content)
+        assert fetch(make()) == {"a": 2}
+        assert run_git(clone, "symbolic-ref", "HEAD") == "refs/heads/main"
+
+    @pytest.mark.parametrize("content", [b"", b"[core\0\0", None])
+    def test_a_lost_config_is_written_anew(self, make, make_backend, origin, clone, content):  # fmt: skip
+        """Whose the clone is was noted elsewhere too, and another's is refused still."""
+        save(make(), {"a": 2})
+        (clone / "config").unlink()
+        if content is not None:
+            (clone / "config").write_bytes(content)
+        with pytest.raises(BackendMisconfigured, match="is one of another origin"):
+            asyncio.run(make_backend("", "main", str(clone)).open())
+        again = make()
+        assert fetch(again) == {"a": 2}
+        origin.commit({"x.yml": "x: 1\n"})
+        refresh(again)
+        assert fetch(again, "x") == {"x": 1}
+
+    def test_a_lost_config_of_long_ids_is_written_anew(self, tmp_path, make_backend, clone):  # fmt: skip
+        """What they are is seen by the refs."""
+        made = Origin(tmp_path / "long", files={"orders.yml": "a: 1\n"}, object_format="sha256")  # fmt: skip
+        for pack in (False, True):
+            asyncio.run(make_backend(made, "main", str(clone)).open())
+            if pack:
+                run_git(clone, "pack-refs", "--all")
+            (clone / "config").write_bytes(b"")
+            assert fetch(make_backend(made, "main", str(clone))) == {"a": 1}
+
+    @pytest.mark.parametrize("kind", ["commit", "tree", "blob"])
+    def test_objects_that_are_missing_are_fetched_again(self, make, origin, clone, kind):  # fmt: skip
+        """A pack is gone; what was saved is not."""
+        make_once(make())
+        names = {"commit": "main", "tree": "main^{tree}", "blob": "main:orders.yml"}
+        lose(clone, run_git(clone, "rev-parse", names[kind]))
+        again = make()
+        with suppress(BackendUnavailable):
+            fetch(again)
+        refresh(again)
+        assert fetch(again) == {"a": 1}
+        assert "problem" not in again.health()
+
+    def test_saves_that_are_missing_are_said_to_be(self, make, clone):
+        """Origin has not got them."""
+        backend = make()
+        save(backend, {"a": 2})
+        asyncio.run(backend.close())
+        lose(clone, run_git(clone, "rev-parse", "main"))
+        for _ in range(2):
+            with pytest.raises(BackendMisconfigured) as caught:
+                asyncio.run(make().open())
+            assert str(caught.value) == DAMAGED
+
+    def test_a_saved_file_that_is_missing_is_named_by_health(self, make, clone):
+        """All else is served, and fetched."""
+        backend = make()
+        save(backend, {"a": 2})
+        asyncio.run(backend.close())
+        lose(clone, run_git(clone, "rev-parse", "main:orders.yml"))
+        again = make()
+        with pytest.raises(BackendUnavailable):
+            fetch(again)
+        for _ in range(2):
+            refresh(again)
+            assert again.health()["problem"] == DAMAGED
+
+
+DAMAGED = "the clone-dir is damaged: mend or remove it, but saves lie in it"
+
+
+def lose(clone, id):
+    """Remove one object, and keep the others as loose ones."""
+    for pack in [*clone.glob("objects/pack/*.pack")]:
+        moved = pack.rename(clone.parent / pack.name)
+        pack.with_suffix(".idx").unlink()
+        run_git(clone, "unpack-objects", "-q", data=moved.read_bytes())
+    (clone / "objects" / id[:2] / id[2:]).unlink()

@@ -1,22 +1,31 @@
 """Where a repository comes from: what passes, what is hidden, and what git makes of it."""
 
+import asyncio
 import base64
 import logging
 import os
 import shlex
 import shutil
+import socket
+import ssl
 import stat
 import subprocess
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
+from http.server import (
+    BaseHTTPRequestHandler,
+    SimpleHTTPRequestHandler,
+    ThreadingHTTPServer,
+)
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from pyconfserve.adapters.git.origin import Access, Origin
-from pyconfserve.errors import BackendError, SettingsError
+from pyconfserve.adapters.git.process import Git
+from pyconfserve.errors import BackendError, BackendUnavailable, SettingsError
 
 pytestmark = pytest.mark.skipif(find_spec("git") is None, reason="pip install 'pyconfserve[git]'")
 needs_ssh = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="apt-get install openssh-client")
@@ -59,6 +68,13 @@ def private(tmp_path):
     folder = tmp_path / "a b%h#c'd"
     folder.mkdir(mode=0o700)
     return str(folder)
+
+
+@pytest.fixture(autouse=True)
+def no_authorities(monkeypatch):
+    """Nothing of the machine's certificates."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"):
+        monkeypatch.delenv(name, raising=False)
 
 
 ALLOWED = {
@@ -577,3 +593,112 @@ def test_what_is_missing_is_named(path, flags, expected):
     environment = {"PATH": path or os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run([sys.executable, *flags, "-c", script], env=environment, capture_output=True, text=True, timeout=30)
     assert ("False\n", f"pyconfserve.errors.{expected}") == (done.stdout, done.stderr.splitlines()[-1])
+
+
+def test_the_environment_is_left_as_it_was():
+    """GitPython is imported quietly, and what others said of that stays."""
+    script = f"import os, sys; sys.path.insert(0, {str(PROJECT)!r})\nfrom pyconfserve.adapters.git.address import require_gitpython\nrequire_gitpython()\nprint(os.environ.get('GIT_PYTHON_REFRESH'))"
+    for given, expected in ({}, "None"), ({"GIT_PYTHON_REFRESH": "raise"}, "raise"):
+        environment = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"} | given
+        done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=30)
+        assert (f"{expected}\n", "") == (done.stdout, done.stderr)
+
+
+def test_a_private_authority_of_the_environment_is_handed_on(monkeypatch):
+    """By OpenSSL's variables, which git does not read."""
+    assert "http.sslCAInfo" not in Origin("https://h/r").config()
+    monkeypatch.setenv("SSL_CERT_FILE", "/a/ca.pem")
+    monkeypatch.setenv("SSL_CERT_DIR", "/a")
+    found = Origin("https://h/r").config()
+    assert (found["http.sslCAInfo"], found["http.sslCAPath"]) == ("/a/ca.pem", "/a")
+    assert Origin("git://h/r").config() == {}
+
+
+class Absent(SimpleHTTPRequestHandler):
+    """Knows no path, and says nothing of it."""
+
+    def send_head(self):
+        self.send_error(404)
+
+    def log_message(self, *arguments):
+        """Nothing: tests are quiet."""
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="apt-get install openssl")
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "GIT_SSL_CAINFO"])
+def test_git_believes_a_private_authority(name, tmp_path, monkeypatch):
+    """And is refused its certificate without that."""
+    key, certificate = f"{tmp_path}/key", f"{tmp_path}/ca.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject, "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=30)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Absent) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        uri = f"https://127.0.0.1:{server.server_port}/r"
+        said = []
+        for value in (None, certificate):
+            if value:
+                monkeypatch.setenv(name, value)
+            runner = Git(str(tmp_path))
+            done = runner.run("ls-remote", uri, env={"GIT_ALLOW_PROTOCOL": "https"}, config=Origin(uri).config())
+            said.append(str(done.reason("it")))
+        server.shutdown()
+        thread.join()
+    assert said == ["it: its certificate is not valid", "it: there is no such repository"]
+
+
+@pytest.fixture
+def silent():
+    """The port of a host that answers no connection: its queue is full."""
+    with ExitStack() as opened:
+        listener = opened.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(8):
+            one = opened.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+NEVER = lambda: False  # noqa: E731
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "git"])
+def test_a_host_that_is_silent_is_given_up_in_time(scheme, silent):
+    """git waits for as long as the system does."""
+    assert not Origin(f"{scheme}://127.0.0.1:{silent}/r", Access(timeout=0.3)).answers(NEVER)
+
+
+def test_a_proxy_that_is_silent_is_given_up_in_time(silent, monkeypatch):
+    """That is who git connects to, by settings or by the environment."""
+    place = f"127.0.0.1:{silent}"
+    by_settings = Access(timeout=0.3, proxies={"https": f"http://u:p@{place}"})
+    assert not Origin("https://localhost:9/r", by_settings).answers(NEVER)
+    by_environment = Access(timeout=0.3)
+    monkeypatch.setenv("https_proxy", place)
+    monkeypatch.setenv("no_proxy", "")
+    assert not Origin("https://localhost:9/r", by_environment).answers(NEVER)
+    monkeypatch.setenv("no_proxy", "localhost")
+    assert Origin("https://localhost:9/r", by_environment).answers(NEVER)
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9/r", "http://no.such.host.invalid/r", "git@h:r", "/r"])
+def test_what_fails_by_itself_is_left_to_git(uri):
+    """A refusal, an unknown host, and what has a bound of its own."""
+    assert Origin(uri, Access(timeout=5)).answers(NEVER)
+
+
+def test_waiting_ends_with_the_server(silent):
+    """It is not kept by a host that is silent."""
+    assert Origin(f"http://127.0.0.1:{silent}/r", Access(timeout=600)).answers(lambda: True)
+
+
+def test_a_fetch_from_a_silent_host_says_so(silent, make_backend):
+    """As where it goes silent later."""
+    backend = make_backend(f"http://127.0.0.1:{silent}/r", access=Access(timeout=0.3))
+    with pytest.raises(BackendUnavailable, match=r"\Aorigin cannot be fetched: it did not answer in time\Z"):
+        asyncio.run(backend.open())

@@ -5,9 +5,10 @@ import pytest
 from pyconfserve.adapters.git.patterns import (
     Repository,
     check_uri,
+    host_of,
     matches,
     sample,
-    shown,
+    search_folder,
     uris,
 )
 from pyconfserve.environment.overlay import SPRING, make_lookup
@@ -15,6 +16,8 @@ from pyconfserve.errors import SettingsError
 
 PLACEHOLDERS = "expected {application}, {profile} or {label} as placeholders"
 NOT_IN_PATH = "a placeholder may stand in the path only, not in host, port or user"
+BELOW = "expected a search path that is a folder below the root"
+PRINTABLE = "expected a search path without control characters"
 HTTPS = "https://git.example/team"
 
 
@@ -216,14 +219,60 @@ class TestUris:
 @pytest.mark.parametrize(
     ("uri", "expected"),
     [
-        ("https://user:word@git.example/x", "https://git.example/x"),
-        ("HTTP://user@git.example/x@y", "HTTP://git.example/x@y"),
-        ("https://git.example/a@b", "https://git.example/a@b"),
-        ("https://a@b:c@git.example", "https://git.example"),
-        ("ssh://git@git.example/x", "ssh://git@git.example/x"),
-        ("git@git.example:x", "git@git.example:x"),
+        ("https://user:word@Git.Example/team/{application}", "git.example"),
+        ("https://git.example:8443/{application}", "git.example:8443"),
+        ("ssh://a@git.example/{application}", "git.example"),
+        ("b@git.example:{application}", "git.example"),
+        ("git@[::1]:x", "[::1]"),
+        ("https://git.example", "git.example"),
+        ("file:///srv/{application}", ""),
+        ("/srv/{application}", ""),
     ],
 )
-def test_credentials_are_not_shown(uri, expected):
-    """The user of ssh is none."""
-    assert shown(uri) == expected
+def test_a_host_is_the_same_for_all_who_ask_it(uri, expected):
+    """Whatever the scheme and the user."""
+    assert host_of(uri) == expected
+
+
+class TestSearchFolder:
+    """Search paths as patterns."""
+
+    @pytest.mark.parametrize(
+        ("path", "expected"),
+        [
+            ("a", "a/"),
+            ("/a/b/", "a/b/"),
+            ("./a//b/.", "a/b/"),
+            ("{application}", "{application}/"),
+            ("x-{profile}/{label}*", "x-{profile}/{label}*/"),
+            ("a?/*", "a?/*/"),
+            ("...", ".../"),
+        ],
+    )
+    def test_a_folder_below_the_root(self, path, expected):
+        """It ends in one slash, without what says nothing."""
+        assert search_folder(path) == expected
+
+    @pytest.mark.parametrize(
+        ("path", "problem"),
+        [
+            ("../x", BELOW),
+            ("a/../b", BELOW),
+            ("a/..", BELOW),
+            ("", BELOW),
+            ("/", BELOW),
+            (".", BELOW),
+            ("{foo}", PLACEHOLDERS),
+            ("a/{Application}", PLACEHOLDERS),
+            ("a{", PLACEHOLDERS),
+            ("a}b", PLACEHOLDERS),
+            ("a\nb", PRINTABLE),
+            ("a\0", PRINTABLE),
+            ("a\x7f", PRINTABLE),
+        ],
+    )
+    def test_what_no_folder_can_match_is_refused(self, path, problem):
+        """It would be passed by in silence, with every request."""
+        with pytest.raises(SettingsError) as caught:
+            search_folder(path)
+        assert str(caught.value) == problem

@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import logging
+from collections import Counter
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -42,11 +44,11 @@ class Maker:
     def __init__(self, **backends):
         self.backends = backends
         self.made = {}
-        self.discarded = []
+        self.tidied = []
         self.gate = None
 
-    def discard(self, key):
-        self.discarded.append(key.uri)
+    def tidy(self, key):
+        self.tidied.append(key.uri)
 
     def __call__(self, key):
         backend = self.backends.get(key.uri, Fake(gate=self.gate))
@@ -69,7 +71,7 @@ def key(uri):
 
 
 def pool_of(maker, limit=100, clock=None):
-    return Pool(maker, maker.discard, limit, clock or Clock())
+    return Pool(maker, maker.tidy, limit, clock or Clock())
 
 
 async def use(pool, uri):
@@ -128,12 +130,36 @@ class TestOpening:
         async def run():
             maker.gate = asyncio.Event()
             pool = pool_of(maker)
-            waiting = [asyncio.create_task(use(pool, str(n))) for n in range(30)]
+            uris = [f"https://h/{number}" for number in range(30)]
+            waiting = [asyncio.create_task(use(pool, uri)) for uri in uris]
             await settled()
             assert len(maker.made) == 8
             maker.gate.set()
             await asyncio.gather(*waiting)
             assert len(maker.made) == 30
+
+        asyncio.run(run())
+
+    def test_a_host_that_hangs_holds_up_no_other(self):
+        """Whoever asks it, and by whatever scheme; all hosts together are bounded."""
+        maker = Maker()
+
+        async def run():
+            maker.gate = asyncio.Event()
+            pool = pool_of(maker)
+            uris = [
+                f"{start}{host}/{number}"
+                for host in "abcdef"
+                for start in ("https://u@", "ssh://v@")
+                for number in range(6)
+            ]
+            waiting = [asyncio.create_task(use(pool, uri)) for uri in uris]
+            await settled()
+            began = Counter(urlsplit(uri).hostname for uri in maker.made)
+            assert began == dict.fromkeys("abcd", 8)
+            maker.gate.set()
+            await asyncio.gather(*waiting)
+            assert len(maker.made) == 72
 
         asyncio.run(run())
 
@@ -187,7 +213,7 @@ class TestMisses:
 
         asyncio.run(run())
         assert maker.made["a"][0].calls == ["open", "close"]
-        assert maker.discarded == ["a"]
+        assert maker.tidied[0] == "a"
 
     def test_a_uri_that_is_refused_is_absent(self):
         """The settings were vetted: it is the names that make it impossible."""
@@ -299,6 +325,19 @@ class TestEviction:
             assert await use(pool, "a") is not one.backend
 
         asyncio.run(run())
+
+    def test_folders_are_tidied_after_each_opening_and_each_close(self):
+        """There is more on the disk then, or less in use."""
+        maker = Maker()
+
+        async def run():
+            pool = pool_of(maker, limit=1)
+            await use(pool, "a")
+            await use(pool, "b")
+            await pool.close()
+
+        asyncio.run(run())
+        assert sorted(maker.tidied) == ["a", "a", "b", "b"]
 
     def test_a_failing_close_is_logged(self, caplog):
         """By its type alone: its text may hold what it likes."""

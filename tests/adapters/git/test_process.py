@@ -97,7 +97,7 @@ class TestEnvironment:
             "https_proxy": "http://proxy",
             "PATH": os.environ["PATH"],
         }
-        own = {"PWD", "OLDPWD", "SHLVL", "_", "TMPDIR", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR"}  # fmt: skip
+        own = {"PWD", "OLDPWD", "SHLVL", "_", "TMPDIR", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"}  # fmt: skip
         own |= {"http_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "GIT_CONFIG_COUNT"}
         left = {name: value for name, value in given.items() if name not in own | {*pairs}}  # fmt: skip
         assert expected == left

@@ -3,11 +3,15 @@
 import asyncio
 import logging
 import socket
+import threading
+import time
 
 import pytest
 from real_git import (
     FILE,
+    PATIENCE,
     children,
+    fake_git,
     fetch,
     find,
     hanging_port,
@@ -371,3 +375,106 @@ class TestVerification:
         refresh(backend)
         assert fetch(backend) == {"a": 1}
         assert fetch(backend, "other", label="new") == {"b": 2}
+
+    def test_what_a_first_clone_brings_is_verified_for_health(self, origin, make_backend, caplog):  # fmt: skip
+        """It is served, as there is nothing else; once it is mended all is well."""
+        broken = origin.commit({"a.yml": "a: 1\n", "b.yml": "a: [\n", "c.txt": "a: ["})
+        origin.commit({"orders.yml": "a: [\n"}, "other")
+        backend = make_backend(origin)
+        assert fetch(backend) == {"a": 1}
+        wait_until(lambda: "unverified" in backend.health())
+        (said,) = backend.health()["unverified"]
+        assert said.startswith(f"main: {broken[:12]}: b.yml:2:1: ")
+        wait_until(lambda: warnings(caplog))
+        assert [f"{origin.uri}: served unverified: {said}"] == warnings(caplog)
+        origin.commit({"b.yml": "a: 1\n"})
+        refresh(backend)
+        assert "unverified" not in backend.health()
+
+
+class TestMistakes:
+    """What git fsck says of old repositories."""
+
+    def test_harmless_ones_of_the_past_are_fetched(self, origin, backend):
+        """A mode with a zero, a person without an address, a date glued to it."""
+        blob = origin.git("hash-object", "-w", "--stdin", data=b"a: 2\n")
+        tree = b"0100644 orders.yml\0" + bytes.fromhex(blob)
+        tree = origin.git("hash-object", "-t", "tree", "--literally", "-w", "--stdin", data=tree)  # fmt: skip
+        people = [b"author a <a@b>1 +0000\ncommitter a 1 +0000\n", b"author <a@b> 1 +0000\ncommitter a <a@b> 01 +00\n"]  # fmt: skip
+        for number, person in enumerate(people):
+            commit = f"tree {tree}\n".encode() + person + b"\nx\n"
+            id = origin.git("hash-object", "-t", "commit", "--literally", "-w", "--stdin", data=commit)  # fmt: skip
+            origin.git("update-ref", f"refs/heads/old{number}", id)
+        asyncio.run(backend.open())
+        refresh(backend)
+        assert [fetch(backend, label=f"old{number}") for number in (0, 1)] == [{"a": 2}] * 2  # fmt: skip
+
+    @pytest.mark.parametrize(("name", "mistake"), [(".git", "hasDotgit"), ("..", "hasDotdot"), ("a/b", "fullPathname")])  # fmt: skip
+    def test_those_that_mislead_are_refused_by_name(self, origin, backend, name, mistake):  # fmt: skip
+        """Whoever looks for it finds it in git's own words."""
+        assert fetch(backend) == {"a": 1}
+        blob = origin.git("hash-object", "-w", "--stdin", data=b"x")
+        tree = f"100644 {name}".encode() + b"\0" + bytes.fromhex(blob)
+        tree = origin.git("hash-object", "-t", "tree", "--literally", "-w", "--stdin", data=tree)  # fmt: skip
+        person = b"author a <a@b> 1 +0000\ncommitter a <a@b> 1 +0000\n"
+        commit = f"tree {tree}\n".encode() + person + b"\nx\n"
+        id = origin.git("hash-object", "-t", "commit", "--literally", "-w", "--stdin", data=commit)  # fmt: skip
+        origin.git("update-ref", "refs/heads/main", id)
+        with pytest.raises(BackendUnavailable) as caught:
+            refresh(backend)
+        expected = f"origin cannot be fetched: an object has the mistake {mistake}"
+        assert expected == str(caught.value)
+        assert fetch(backend) == {"a": 1}
+
+
+def catching_up():
+    """The threads that read refs which others moved."""
+    name = "pyconfserve-git-catch-up"
+    return [thread for thread in threading.enumerate() if thread.name == name]
+
+
+class TestCatchingUp:
+    """Refs that others moved are read by one thread."""
+
+    @pytest.fixture
+    def slow(self, tmp_path, monkeypatch):
+        """The program `git`, whose for-each-ref waits while there is a file `wait`."""
+        script = f'[ "$1" = for-each-ref ] && {{ touch {tmp_path}/read; while [ -e {tmp_path}/wait ]; do sleep 0.01; done; }}; exec $GIT "$@"'  # fmt: skip
+        monkeypatch.setenv("PATH", fake_git(tmp_path / "bin", script))
+        return tmp_path
+
+    def ask_for_a_while(self, backend):
+        """Ask for longer than refs of others may be missed; how many threads ran."""
+        until, most = time.monotonic() + 0.5, 0
+        while time.monotonic() < until:
+            assert fetch(backend) == {"a": 1}
+            most = max(most, len(catching_up()))
+        return most
+
+    def test_one_thread_reads_however_many_ask(self, origin, make_backend, slow):
+        """Each mark of another process was a thread more."""
+        clone = str(slow / "clone")
+        backend, other = (make_backend(origin, "main", clone) for _ in range(2))
+        assert fetch(backend) == fetch(other) == {"a": 1}
+        (slow / "wait").touch()
+        for _ in range(3):
+            other._repository._clone.mark()
+            assert self.ask_for_a_while(backend) == 1
+        (slow / "wait").unlink()
+        save(other, {"a": 2})
+        wait_until(lambda: fetch(backend) == {"a": 2})
+        wait_until(lambda: not catching_up())
+
+    def test_our_own_fetch_starts_none(self, origin, make_backend, slow):
+        """Who fetches reads the refs anyway."""
+        backend = make_backend(origin, "main", str(slow / "clone"))
+        assert fetch(backend) == {"a": 1}
+        (slow / "read").unlink()
+        (slow / "wait").touch()
+        refreshing = threading.Thread(target=refresh, args=(backend,))
+        refreshing.start()
+        wait_until((slow / "read").exists)
+        assert self.ask_for_a_while(backend) == 0
+        (slow / "wait").unlink()
+        refreshing.join(PATIENCE)
+        assert self.ask_for_a_while(backend) == 0

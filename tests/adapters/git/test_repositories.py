@@ -370,6 +370,39 @@ class TestOfAll:
         assert labels == ["label of default", "stable"]
 
 
+class TestFolders:
+    """What clones leave on disk."""
+
+    def test_the_folders_of_templates_are_tidied_at_the_start(self):
+        """An earlier server may have left more than the limit."""
+        told = []
+        backend = World().backend(
+            DEFAULT,
+            of("{label}", "a", options="of a"),
+            of("one", "b"),
+            tidy=lambda *what: told.append(what),
+            limit=7,
+        )
+        asyncio.run(backend.open())
+        assert told == [("https://h/{label}", "of a", 7)]
+
+    def test_so_are_they_with_each_repository(self):
+        """By its own URI and options."""
+        told = []
+        backend = World().backend(
+            DEFAULT,
+            of("{application}", "*", options="own"),
+            tidy=lambda *what: told.append(what),
+        )
+
+        async def run():
+            await backend.sources(lookup_of("orders"))
+            await backend.close()
+
+        asyncio.run(run())
+        assert told == [("https://h/orders", "own", 100)] * 2
+
+
 class TestBundles:
     """Single ones."""
 
@@ -405,6 +438,49 @@ class TestBundles:
 
         assert sorted(asyncio.run(run())) == ["default", "one", "shared", "x"]
         assert asyncio.run(World().backend(of("{application}")).list()) == []
+
+    def test_a_list_of_all_is_bounded(self):
+        """A part of it would be taken for all."""
+        world = World()
+        backend = world.backend(DEFAULT, of("one", "*"))
+        sources = [ConfigSource(f"app{number}", "dev") for number in range(100_000)]
+
+        async def many():
+            return sources
+
+        async def run():
+            await backend.sources(lookup_of())
+            world.made["default"].list = many
+            with pytest.raises(BackendMisconfigured) as caught:
+                await backend.list()
+            return str(caught.value), world.made["one"].calls
+
+        problem = "more than 100000 bundles are stored: no list of them"
+        assert asyncio.run(run()) == (problem, ["sources", "list"])
+
+    def test_one_that_was_closed_meanwhile_is_not_listed(self):
+        """And none is closed while its list is made."""
+        world = World()
+        backend = world.backend(DEFAULT, APPS, limit=1)
+
+        async def run():
+            await backend.sources(lookup_of("a"))
+            started, gate = asyncio.Event(), asyncio.Event()
+
+            async def held():
+                started.set()
+                await gate.wait()
+                return []
+
+            world.made["default"].list = held
+            listing = asyncio.create_task(backend.list())
+            await started.wait()
+            await backend.sources(lookup_of("b"))
+            gate.set()
+            return await listing, world.made["a"].calls
+
+        found, calls = asyncio.run(run())
+        assert (found, "list" in calls) == ([], False)
 
     def test_nothing_is_saved(self):
         """As in Spring."""

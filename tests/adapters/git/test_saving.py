@@ -15,6 +15,7 @@ from real_git import (
     LINK,
     PATIENCE,
     SUBMODULE,
+    fake_git,
     fetch,
     find,
     refresh,
@@ -338,8 +339,72 @@ class TestMerge:
         origin.commit({"orders.yml": "a: 1\n"}, "x")
         save(backend, {"a": 2}, label="x")
         origin.delete("x")
+        for _ in range(2):
+            refresh(backend)
+            assert fetch(backend, label="x") == {"a": 2}
+            kept = "x: origin deleted it, and it has saves that origin has not"
+            assert [kept] == backend.health()["kept"]
+
+    def test_commits_that_origin_took_back_are_taken_back_here(self, origin, backend, clone):  # fmt: skip
+        """A rollback by a forced push is followed, and what was saved stays."""
+        one = origin.head("main")
+        origin.commit({"orders.yml": "a: 2\n", "x.yml": "x: 1\n"})
+        save(backend, {"b": 1}, "new")
+        origin.git("update-ref", "refs/heads/main", one)
+        for _ in range(2):
+            refresh(backend)
+            assert fetch(backend) == {"a": 1}
+            assert fetch(backend, "x") is None
+            assert fetch(backend, "new") == {"b": 1}
+            kept = "main: origin was rewritten, and merged with what was saved here"
+            assert [kept] == backend.health()["kept"]
+        origin.commit({"orders.yml": "a: 3\n"})
         refresh(backend)
-        assert fetch(backend, label="x") == {"a": 2}
+        assert fetch(backend) == {"a": 3}
+        assert fetch(backend, "new") == {"b": 1}
+        assert "kept" not in backend.health()
+
+    def test_a_rollback_of_what_a_save_changed_is_a_conflict(self, origin, backend):
+        """Its text says what origin did."""
+        one = origin.head("main")
+        origin.commit({"orders.yml": "a: 2\n"})
+        save(backend, {"a": 3})
+        origin.git("update-ref", "refs/heads/main", one)
+        with pytest.raises(Conflict) as caught:
+            refresh(backend)
+        expected = "main: origin was rewritten, orders.yml: changed here and at origin"
+        assert expected == str(caught.value)
+        assert fetch(backend) == {"a": 3}
+
+    def test_a_rollback_of_what_was_not_saved_on_is_followed(self, origin, backend):
+        """There is nothing to keep."""
+        one = origin.head("main")
+        origin.commit({"orders.yml": "a: 2\n"})
+        assert fetch(backend) == {"a": 2}
+        origin.git("update-ref", "refs/heads/main", one)
+        refresh(backend)
+        assert fetch(backend) == {"a": 1}
+        assert "kept" not in backend.health()
+
+    def test_a_merge_that_is_all_origins_is_origins_commit(self, origin, backend, clone):  # fmt: skip
+        """So the branch gets back to origin, where somebody made the same change."""
+        save(backend, {"a": 2})
+        there = origin.commit({"orders.yml": "a: 2\n", "x.yml": "x: 1\n"})
+        refresh(backend)
+        assert there == run_git(clone, "rev-parse", "main")
+
+    def test_a_branch_that_is_held_keeps_its_reason_over_a_save(self, origin, backend):
+        """The commit at origin is to blame still."""
+        assert fetch(backend) == {"a": 1}
+        broken = origin.commit({"other.yml": "a: [\n"})
+        refresh(backend)
+        (held,) = backend.health()["held"]
+        assert held.startswith(f"main: {broken[:12]}: other.yml:2:1: ")
+        save(backend, {"b": 1}, "new")
+        refresh(backend)
+        assert [held] == backend.health()["held"]
+        assert "conflicts" not in backend.health()
+        assert fetch(backend, "new") == {"b": 1}
 
     def test_a_file_deleted_there_and_saved_here_is_a_conflict(self, origin, backend):
         """Neither side silently wins."""
@@ -357,3 +422,24 @@ def test_a_save_of_another_process_is_seen_by_those_who_hold_an_answer(origin, m
     save(two, {"a": 2})
     wait_until(lambda: one.stamp(found.seen) != found.stamp)
     assert fetch(one) == {"a": 2}
+
+
+@pytest.mark.parametrize("has_origin", [True, False])
+def test_objects_of_many_saves_are_packed(origin, make_backend, tmp_path, monkeypatch, has_origin):  # fmt: skip
+    """Also where origin never moves, or is none; git is told after every hundredth."""
+    told = tmp_path / "told"
+    script = f'[ "$1" = gc ] && echo x >>{told}; exec $GIT "$@"'
+    monkeypatch.setenv("PATH", fake_git(tmp_path / "bin", script))
+    backend = make_backend(origin if has_origin else "", "main", str(tmp_path / "clone"))
+
+    async def save_some(count):
+        for number in range(count):
+            await backend.save(_bundle("x", f"{count}-{number}"))
+
+    asyncio.run(backend.open())
+    told.unlink(missing_ok=True)
+    asyncio.run(save_some(99))
+    assert not told.exists()
+    asyncio.run(save_some(1))
+    wait_until(told.exists, "git gc")
+    assert told.read_text() == "x\n"

@@ -1,0 +1,46 @@
+"""addresses: which are of the web, and what people see of them."""
+
+import pytest
+
+from pyconfserve.addresses import is_web, shown
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("https://user:secret@example.com/r", "https://example.com/r"),
+        ("https://token@example.com/r", "https://example.com/r"),
+        ("http://token@example.com/r", "http://example.com/r"),
+        ("HTTP://token@example.com/x@y", "HTTP://example.com/x@y"),
+        ("git+https://token@example.com/r", "git+https://example.com/r"),
+        ("http://user:p@ss@example.com/r", "http://example.com/r"),
+        ("https://a@b:c@example.com", "https://example.com"),
+        ("https://us\ner@example.com", "https://example.com"),
+        ("https://example.com/a@b", "https://example.com/a@b"),
+        ("https://example.com/a:b@c", "https://example.com/a:b@c"),
+        ("ssh://git@example.com/r", "ssh://git@example.com/r"),
+        ("ssh://git:secret@example.com:22/r", "ssh://example.com:22/r"),
+        ("redis://:secret@example.com/0", "redis://example.com/0"),
+        ("git@example.com:r", "git@example.com:r"),
+        ("/etc/cfg", "/etc/cfg"),
+    ],
+)
+def test_credentials_are_not_shown(uri, expected):
+    """Neither a password nor a token; the user of ssh is neither."""
+    assert expected == shown(uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("https://h/x", True),
+        ("HTTP://h/x", True),
+        ("ssh://h/x", False),
+        ("https:x", False),
+        ("git@http://h", False),
+        ("/http://x", False),
+    ],
+)
+def test_the_web_is_http_with_or_without_tls(uri, expected):
+    """In any case of letters."""
+    assert expected is is_web(uri)
