@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 from .environment.properties import merge
@@ -53,11 +55,42 @@ def _fetch(options: dict[str, Any]) -> dict[str, Any]:
 
     client = ConfigClient(**options)
     try:
-        # In a thread: the caller may be in an event loop, where another cannot run.
-        with ThreadPoolExecutor(1) as thread:
-            return thread.submit(lambda: asyncio.run(client.fetch())).result()
+        return _apart(client.fetch)
     except FetchError as error:
         if options["fail_fast"]:
             raise
         _logger.warning("local settings only: %s", error)
         return {}
+
+
+def _apart(
+    call: Callable[[], Coroutine[Any, Any, dict[str, Any]]],
+) -> dict[str, Any]:
+    """What *call* gives, from a loop in a thread: the caller may be in one already.
+
+    An interruption of the caller, such as Ctrl-C, is not held up: it cancels the call.
+    """
+    done: Future[dict[str, Any]] = Future()
+    left: Future[None] = Future()
+
+    async def follow() -> dict[str, Any]:
+        loop, task = asyncio.get_running_loop(), asyncio.ensure_future(call())
+
+        def cancel(_: object) -> None:
+            with suppress(RuntimeError):  # the loop is closed: it is done
+                loop.call_soon_threadsafe(task.cancel)
+
+        left.add_done_callback(cancel)
+        return await task
+
+    def work() -> None:
+        try:
+            done.set_result(asyncio.run(follow()))
+        except BaseException as error:  # of the caller to raise, if it still waits
+            done.set_exception(error)
+
+    threading.Thread(target=work, name="pyconfserve-import", daemon=True).start()
+    try:
+        return done.result()
+    finally:
+        left.set_result(None)

@@ -87,7 +87,8 @@ class ConfigServer:
         self._decrypts = decrypts
         self._overrides = _overriding(overrides)
         self.saves = 0  # what was begun before the last save may be older than it
-        self.after_save: set[Callable[[], None]] = set()  # told of each, by its thread
+        # Told of each, by its thread.
+        self.after_save: set[Callable[[ConfigSource], None]] = set()
         self._problems: dict[str, Lookup] = {}  # and a lookup that meets each
 
     async def fetch(
@@ -134,7 +135,7 @@ class ConfigServer:
         await self.backend.save(source)
         self.saves += 1
         for tell in tuple(self.after_save):
-            tell()
+            tell(source)
         return {"saved": True}
 
     async def list(self) -> list[dict[str, str]]:

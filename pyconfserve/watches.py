@@ -1,7 +1,8 @@
 """Waiting for answers to change: one look at each distinct answer, whoever waits.
 
-Stamps are looked at ten times a second and at once after a save here; a backend without
-one is asked again each second. While nobody waits, nothing runs.
+Stamps are looked at ten times a second and at once after a save here, what the save
+names first; a backend without one is asked again each second. While nobody waits,
+nothing runs.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from collections import deque
 from contextlib import suppress
 
 from .answers import NOTHING_STORED, Answer, Answers, Key, answer_key
+from .backend import ConfigSource
 from .environment.overlay import Lookup
 from .errors import ConfigError, ConfigNotFound
 from .server import ConfigServer
 
-__all__ = ["MOST_WATCHERS", "Watches"]
+__all__ = ["MOST_ANSWERS", "MOST_WATCHERS", "Watches"]
 
 MOST_WATCHERS = 20_000  # as many as connections are: some 8 KB each
+MOST_ANSWERS = 2_000  # each is looked at, and read again when its folder changes
 _LOOK_INTERVAL = 0.1  # seconds between looks at stamps, which folders believe as long
 _LONGEST_INTERVAL = 0.5  # where looking takes so long that it would cost a core much
 _ASK_INTERVAL = 1.0  # seconds between readings of a backend that has no stamp
@@ -48,16 +51,40 @@ class _Watch:
         self.waiters: set[Waiter] = set()
 
 
+class _Saved:
+    """The names of what was saved between two looks."""
+
+    def __init__(self) -> None:
+        self.applications: set[str] = set()
+        self.profiles: set[str] = set()
+
+    def distance(self, watch: _Watch) -> tuple[bool, bool]:
+        """Least for what names both, then for what names the application."""
+        lookup = watch.lookup
+        return (
+            self.applications.isdisjoint(lookup.applications),
+            self.profiles.isdisjoint(lookup.profiles),
+        )
+
+
 class Watches:
-    """Those who wait for *answers* of *server* to change, *most* at a time."""
+    """Those who wait for *answers* of *server* to change.
+
+    They are *most* at a time, who wait for *most_answers* different ones.
+    """
 
     def __init__(
-        self, server: ConfigServer, answers: Answers, most: int = MOST_WATCHERS
+        self,
+        server: ConfigServer,
+        answers: Answers,
+        most: int = MOST_WATCHERS,
+        most_answers: int = MOST_ANSWERS,
     ) -> None:
         self.waiting = 0
         self._server = server
         self._answers = answers
         self._most = most
+        self._most_answers = most_answers
         self._watches: dict[tuple[Key, str], _Watch] = {}
         self._waking: deque[tuple[Waiter, Outcome]] = deque()
         self._looking: asyncio.Task[None] | None = None
@@ -77,6 +104,8 @@ class Watches:
         if not self.waiting:
             self._waking.clear()  # of a loop that was broken off
         watch = self._watch(lookup, renderer, answer)
+        if watch is None:
+            return None
         loop = asyncio.get_running_loop()
         waiter: Waiter = loop.create_future()
         timer = loop.call_at(until, _settle, waiter, None)
@@ -102,8 +131,12 @@ class Watches:
 
     # who waits for what
 
-    def _watch(self, lookup: Lookup, renderer: str, answer: Answer) -> _Watch:
+    def _watch(self, lookup: Lookup, renderer: str, answer: Answer) -> _Watch | None:
+        """The watch of an answer; None for one more than there may be."""
         watch = _Watch(lookup, renderer, answer)
+        is_full = len(self._watches) >= self._most_answers
+        if is_full and watch.key not in self._watches:
+            return None
         watch = self._watches.setdefault(watch.key, watch)
         if self._looking is None:
             self._looking = asyncio.ensure_future(self._look_on())
@@ -136,11 +169,17 @@ class Watches:
     async def _look_on(self) -> None:
         """Look again and again, until it is cancelled."""
         loop = asyncio.get_running_loop()
-        saved, turns = asyncio.Event(), asyncio.Semaphore(_MOST_READINGS)
+        is_saved, turns = asyncio.Event(), asyncio.Semaphore(_MOST_READINGS)
+        saved = _Saved()
 
-        def tell() -> None:
+        def note(source: ConfigSource) -> None:
+            saved.applications.add(source.application)
+            saved.profiles.add(source.profile)
+            is_saved.set()
+
+        def tell(source: ConfigSource) -> None:
             with suppress(RuntimeError):  # that loop is closed
-                loop.call_soon_threadsafe(saved.set)
+                loop.call_soon_threadsafe(note, source)
 
         self._server.after_save.add(tell)
         took = 0.0
@@ -150,20 +189,23 @@ class Watches:
                 pause = max(_LOOK_INTERVAL, min(10 * took, _LONGEST_INTERVAL))
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
-                        await saved.wait()
-                is_saved = saved.is_set()
-                saved.clear()
+                        await is_saved.wait()
+                is_saved.clear()
+                before, saved = saved, _Saved()
                 began = loop.time()
-                await self._look(turns, is_saved=is_saved)
+                await self._look(turns, before)
                 took = loop.time() - began
         finally:
             self._server.after_save.discard(tell)
 
-    async def _look(self, turns: asyncio.Semaphore, *, is_saved: bool) -> None:
-        """Read what may have changed."""
+    async def _look(self, turns: asyncio.Semaphore, saved: _Saved) -> None:
+        """Read what may have changed, first what was *saved*."""
         now = asyncio.get_running_loop().time()
-        for number, watch in enumerate([*self._watches.values()], 1):
-            is_due = is_saved or now >= watch.due
+        watches = [*self._watches.values()]
+        if saved.applications:
+            watches.sort(key=saved.distance)
+        for number, watch in enumerate(watches, 1):
+            is_due = bool(saved.applications) or now >= watch.due
             if watch.reading is None and self._may_be_stale(watch.answer, is_due):
                 watch.reading = asyncio.ensure_future(self._read(watch, turns))
             if number % _LOOKS == 0:

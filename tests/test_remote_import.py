@@ -5,6 +5,7 @@ import base64
 import json
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -151,6 +152,35 @@ def test_inside_a_running_event_loop(served):
         return import_remote(of(served.url), {})
 
     assert asyncio.run(main())["db.pool"] == 20
+
+
+@pytest.mark.parametrize("wrapped", ["", "async "], ids=["plain", "inside a loop"])
+def test_an_interruption_ends_it_at_once(wrapped):
+    """However long the server is silent, and so does the process end."""
+    script = f"""
+import asyncio, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from pyconfserve.remote_import import import_remote
+{wrapped}def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        import_remote({{"pyfly.cloud.config.uri": sys.argv[1], "pyfly.app.name": "o"}}, {{}})
+    except KeyboardInterrupt:
+        print("interrupted")
+asyncio.run(main()) if {bool(wrapped)} else main()
+"""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with subprocess.Popen([sys.executable, "-c", script, url], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                server.settimeout(20)
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(65536)
+                    process.send_signal(signal.SIGINT)
+                    assert process.communicate(timeout=5) == ("interrupted\n", "")
+            finally:
+                process.kill()
 
 
 def test_a_snapshot_stands_in(served, tmp_path):

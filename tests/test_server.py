@@ -245,14 +245,17 @@ def test_other_routes_names_are_names(name):
 
 
 def test_a_save_is_told_when_it_counts():
-    """To all who asked for it, once it is stored; a refused one is not."""
+    """With its names, to all who asked for it, once stored; a refused one is not."""
     server = ConfigServer(InMemoryConfigBackend())
     told = []
-    server.after_save |= {lambda: told.append(server.saves) for _ in range(2)}
+    for _ in range(2):
+        server.after_save.add(lambda source: told.append((source, server.saves)))
     asyncio.run(server.save("orders", "prod", {"a": 1}))
     with pytest.raises(InvalidRequest):
         asyncio.run(server.save("a,b", "prod", {"a": 1}))
-    assert told == [1, 1]
+    source = told[0][0]
+    assert (source.application, source.profile, source.label) == ("orders", "prod", "main")
+    assert told == [(source, 1)] * 2
 
 
 def test_a_save_replaces_one_bundle_and_counts():

@@ -416,7 +416,59 @@ def test_places_have_an_end():
     run(scenario)
 
 
+def test_answers_that_are_watched_have_an_end():
+    """Above the limit another is not watched; those that are take more who wait."""
+
+    async def scenario():
+        scene = Scene(InMemoryConfigBackend(), most_answers=2)
+        await scene.save(1)
+        other, third = (make_lookup("orders", f"prod,{name}") for name in ("b", "c"))
+        tasks = [*await scene.waiting(), *await scene.waiting(lookup=other)]
+        assert await values_of([scene.wait(lookup=third)]) == [None]
+        tasks += await scene.waiting(2)
+        await scene.save(2)
+        assert await values_of(tasks) == [2] * 4
+        assert await values_of([scene.wait(0, lookup=third)]) == [None]
+        (task,) = await scene.waiting(lookup=third)
+        await scene.save(3)
+        assert await values_of([task]) == [3]
+
+    run(scenario)
+
+
 # costs
+
+
+@pytest.mark.parametrize(("others", "names"), [("applications", "a{},prod"), ("profiles", "orders,p{}")])
+def test_what_was_saved_is_read_first(others, names):
+    """However many others were there before, whose stamps have changed with it."""
+
+    class Recording(InMemoryConfigBackend):
+        def __init__(self):
+            super().__init__()
+            self.asked = []
+
+        async def fetch(self, application, profile, label="main"):
+            self.asked.append((application, profile))
+            return await super().fetch(application, profile, label)
+
+    async def scenario():
+        scene = Scene(backend := Recording())
+        await scene.server.save("application", "default", {"a": 0})
+        lookups = [make_lookup(*names.format(number).split(",")) for number in range(100)]
+        tasks = [(await scene.waiting(lookup=lookup))[0] for lookup in lookups]
+        tasks += await scene.waiting()
+        backend.asked.clear()
+        await scene.save(2)
+        await asyncio.wait([tasks[-1]])
+        assert backend.asked[0] == ("orders", "prod")
+        assert len(backend.asked) < 100
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    run(scenario)
+
 
 
 def test_a_look_is_for_an_answer_not_for_who_waits():

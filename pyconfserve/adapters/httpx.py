@@ -23,6 +23,7 @@ from ..http.messages import Request, Response
 __all__ = ["HttpxExchange", "make_http_client"]
 
 _MOST_REDIRECTS = 5
+_PARTS = 64  # of a body in one turn of the loop: where parts never wait, no timer runs
 # The first class that an error is of; httpx's own texts may quote a URL.
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (httpx.TimeoutException, "no answer within {seconds:g} s"),
@@ -32,8 +33,10 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (httpx.ProxyError, "the proxy failed"),
     (httpx.RemoteProtocolError, "the answer is not HTTP, or was cut off"),
     (httpx.NetworkError, "the connection failed"),
-    (httpx.HTTPError, "the request failed ({name})"),
+    (Exception, "the request failed ({name})"),
 )
+# The texts of all others may quote what the server sent.
+_QUOTING_NOTHING = (httpx.TimeoutException, TimeoutError, httpx.NetworkError)
 
 
 def make_http_client(*, http2: bool = False, **options: Any) -> httpx.AsyncClient:
@@ -78,17 +81,24 @@ class HttpxExchange:
         try:
             async with asyncio.timeout(timeout):
                 return await self._send(url, request, timeout)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        except ExchangeError:
+            raise
+        except Exception as error:  # of httpx, of its transport, of a header's text
             reason = next(text for kind, text in _REASONS if isinstance(error, kind))
             name = type(error).__name__
-            raise ExchangeError(reason.format(seconds=timeout, name=name)) from error
+            cause = error if isinstance(error, _QUOTING_NOTHING) else None
+            raise ExchangeError(reason.format(seconds=timeout, name=name)) from cause
 
     async def _send(self, url: str, request: Request, seconds: float) -> Response:
         target = f"{url.rstrip('/')}{request.path}"
         if request.query:
             target += f"?{request.query}"
         # Neither of the client's own: five seconds end a long poll, gzip may be a bomb.
-        headers = {"Accept-Encoding": "identity", **request.headers}
+        texts = {"Accept-Encoding": "identity", **request.headers}
+        headers = [
+            (name.encode("ascii"), text.encode("latin-1"))
+            for name, text in texts.items()
+        ]
         content = request.body or None
         sent = self._client.build_request(
             request.method, target, headers=headers, content=content, timeout=seconds
@@ -107,20 +117,29 @@ class HttpxExchange:
         client = self._client
         answer = await client.send(request, stream=True, follow_redirects=False)
         try:
-            body = b""
-            async for part in answer.aiter_raw():
-                body += part
-                if len(body) > self._limit:
-                    raise ExchangeError(
-                        f"the answer is larger than {self._limit} bytes"
-                    )
+            body = await self._body(answer)
         finally:
             await answer.aclose()
-        headers = tuple(answer.headers.multi_items())
+        # As http.exchange has them: an ETag that is no ASCII goes back as it came.
+        headers = tuple(
+            (name.decode("latin-1").lower(), text.decode("latin-1"))
+            for name, text in answer.headers.raw
+        )
         further = answer.next_request
         if further is None or _origin(further) != _origin(request):
             further = None
         return Response(answer.status_code, headers, body), further
+
+    async def _body(self, answer: httpx.Response) -> bytes:
+        body, number = bytearray(), 0
+        async for part in answer.aiter_raw():
+            body += part
+            if len(body) > self._limit:
+                raise ExchangeError(f"the answer is larger than {self._limit} bytes")
+            number += 1
+            if number % _PARTS == 0:
+                await asyncio.sleep(0)
+        return bytes(body)
 
 
 def _origin(request: httpx.Request) -> tuple[str, str, int | None]:

@@ -22,6 +22,7 @@ from .views import Plan, View, configuration_steps, file_steps, watch_steps
 
 __all__ = ["ConfigClient", "load"]
 
+_LONGEST = 86_400  # seconds: a day; what sockets and locks take ends at some
 _PathLike = str | os.PathLike[str]
 
 
@@ -147,19 +148,22 @@ class ConfigClient:
         data: bytes = await self._first(file_steps(self._plan, path, resolve=resolve))
         return data
 
-    async def watch(self) -> AsyncGenerator[Change, None]:
-        """Changes as they happen, against `current`; it never ends by itself.
+    def watch(self) -> AsyncGenerator[Change, None]:
+        """Changes as they happen, each against the one before; it never ends by itself.
 
-        `current` is replaced as a whole before a change is given. What is there first
-        is no change. A server without long polls is asked every *poll_interval*.
+        The first is against `current` as it is when this is called, and without one
+        what is there first is no change. `current` is replaced as a whole before a
+        change is given. A server without long polls is asked every *poll_interval*.
         Failures are logged and tried again. It ends at once when it is cancelled.
-        Without an *http_client* it takes one thread of the loop's executor.
+        Without an *http_client* it takes one thread of its own.
         """
-        steps = watch_steps(self._plan, self._view)
-        emitted = drive_async(steps, self._sender())
+        return self._watch(self._view)
+
+    async def _watch(self, known: View | None) -> AsyncGenerator[Change, None]:
+        emitted = drive_async(watch_steps(self._plan, known), self._sender())
         try:
             async for view in emitted:
-                change = self._swap(view)
+                change, known = self._publish(known, view), view
                 if change is not None:
                     yield change
         finally:
@@ -168,21 +172,22 @@ class ConfigClient:
     def follow(self, callback: Callable[[Change], object]) -> Follower:
         """Call *callback* with each change, in a thread of its own, until `stop()`."""
         self._check_synchronous()
+        begun = self._view
 
         def changes(
             sleep: Callable[[float], None], line: Line
         ) -> Generator[Change, None, None]:
-            steps = watch_steps(self._plan, self._view)
+            known, steps = begun, watch_steps(self._plan, begun)
             for view in drive(steps, self._exchange, sleep, line):
-                change = self._swap(view)
+                change, known = self._publish(known, view), view
                 if change is not None:
                     yield change
 
         return Follower(changes, callback)
 
-    def _swap(self, view: View) -> Change | None:
-        """Make *view* the current one; gives what differs from the one before."""
-        old, self._view = self._view, view
+    def _publish(self, old: View | None, view: View) -> Change | None:
+        """Make *view* the current one; gives what differs from *old*."""
+        self._view = view
         return old and compare(old.configuration, view.configuration)
 
     async def _first(self, steps: Steps[None]) -> Any:
@@ -232,8 +237,9 @@ def _path(path: _PathLike | None) -> str | None:
 
 
 def _patience(timeout: float, retries: int, poll_interval: float) -> Patience:
-    _check(timeout > 0, "timeout", "expected more than 0 seconds")
-    _check(poll_interval > 0, "poll_interval", "expected more than 0 seconds")
+    for key, seconds in (("timeout", timeout), ("poll_interval", poll_interval)):
+        problem = f"expected more than 0 seconds, at most {_LONGEST}"
+        _check(0 < seconds <= _LONGEST, key, problem)  # and so no NaN
     _check(retries >= 0, "retries", "expected 0 or more")
     clocks = (time.monotonic, time.time, _chance)
     return Patience(timeout, retries, poll_interval, *clocks)

@@ -58,7 +58,12 @@ def read_document(body: bytes) -> Document:
 def _read_json(body: bytes) -> Any:
     problem = "expected JSON"
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+        return json.loads(
+            body.decode("utf-8"),
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            object_pairs_hook=_members,
+        )
     except UnicodeDecodeError:
         problem = "expected UTF-8"
     except (ValueError, RecursionError):
@@ -68,6 +73,20 @@ def _read_json(body: bytes) -> Any:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number - number != 0:  # 1e999 is read as infinity
+        raise ValueError
+    return number
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):  # which of the two counts is anyone's guess
+        raise ValueError
+    return members
 
 
 def _read_source(tree: Any) -> dict[str, tuple[Any, str]]:

@@ -6,6 +6,7 @@ One is for threads, one for event loops. Both close the generator when they are 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import suppress
 from typing import Any
 
 from ..errors import ExchangeError
@@ -25,7 +26,7 @@ def drive(
 ) -> Generator[Any, None, None]:
     """Take *steps* in this thread; gives what they emit, and raises what they raise.
 
-    *line* ends an exchange that runs. What *sleep* raises ends the steps.
+    *line* ends an exchange that runs, and the steps; so does what *sleep* raises.
     """
 
     def perform(step: Any) -> Any:
@@ -46,6 +47,8 @@ def drive(
                 try:
                     result = perform(step)
                 except Exception as error:
+                    if line is not None and line.is_cut:
+                        return  # which is no failure of a server
                     step = steps.throw(error)
                     continue
             step = steps.send(result)
@@ -102,17 +105,36 @@ async def _work(step: Work) -> Any:
 
 
 def exchanged(exchange: Exchange) -> Sender:
-    """Sending by *exchange*, in a thread of the loop's; cancelling hangs up."""
+    """Sending by *exchange*, each in a thread of its own; cancelling hangs up.
+
+    Those of the loop's executor are few, and the application's.
+    """
 
     async def send(step: Send) -> Response:
         import asyncio
+        from threading import Thread
 
-        line = Line()
-        url, request, timeout = step
+        line, loop = Line(), asyncio.get_running_loop()
+        answered: asyncio.Future[Response] = loop.create_future()
+
+        def settle(settle_it: Callable[[Any], None], result: Any) -> None:
+            if not answered.done():
+                settle_it(result)
+
+        def work() -> None:
+            url, request, timeout = step
+            done: tuple[Callable[[Any], None], Any]
+            try:
+                response = exchange.send(url, request, timeout=timeout, line=line)
+                done = answered.set_result, response
+            except Exception as error:
+                done = answered.set_exception, error
+            with suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(settle, *done)
+
+        Thread(target=work, name="pyconfserve-send", daemon=True).start()
         try:
-            return await asyncio.to_thread(
-                exchange.send, url, request, timeout=timeout, line=line
-            )
+            return await answered
         finally:
             line.hang_up()
 

@@ -17,14 +17,17 @@ from typing import Any, NamedTuple
 
 from ..http.exchange import LARGEST_ANSWER
 from .documents import Document, read_document
+from .steps import is_visible
 from .target import Target
 
-__all__ = ["Kept", "Snapshot"]
+__all__ = ["CONFIRM_EVERY", "Kept", "Snapshot"]
 
 _FORMAT = 1
 _LARGEST = LARGEST_ANSWER + 64 * 1024  # bytes: an answer, and what is said about it
-_CONFIRM_EVERY = 60.0  # seconds in which the time of an unchanged answer is not renewed
+CONFIRM_EVERY = 60.0  # seconds in which the time of an unchanged answer is not renewed
 _BINARY: int = getattr(os, "O_BINARY", 0)  # Windows writes other line ends without it
+_AHEAD = 300.0  # seconds by which the clock of who wrote it may be ahead
+_AFTER = 253_402_300_800  # the first second that datetime cannot hold
 _ORPHANED = 3600.0  # seconds after which an unfinished file is of a process that died
 
 
@@ -62,7 +65,7 @@ class Snapshot:
         self._now = now
         self._lock: Any = None
         self._written: tuple[Any, float] = (None, 0.0)  # its stamp, and when it was
-        self._is_failing = False
+        self.is_failing = False
 
     def read(self) -> Kept | None:
         """What is kept, None where there is no file.
@@ -80,6 +83,8 @@ class Snapshot:
         age = self._now() - kept.saved
         if self._max_stale is not None and age > self._max_stale:
             raise ValueError(f"it is {age:.0f} s old, {self._max_stale:g} are allowed")
+        if self._max_stale is not None and age < -_AHEAD:
+            raise ValueError(f"it is {-age:.0f} s younger than now")
         return kept
 
     def _read(self) -> bytes:
@@ -115,15 +120,15 @@ class Snapshot:
         try:
             _replace(self.path, text + b', "document": ' + body + b"}\n", self._now())
         except OSError as error:
-            is_new, self._is_failing = not self._is_failing, True
+            is_new, self.is_failing = not self.is_failing, True
             problem = f"the snapshot {self.path} is not written: {error.strerror}"
             return problem if is_new else ""
-        self._is_failing = False
+        self.is_failing = False
         self._written = (etag, body, self.stamp()), self._now()
         return ""
 
     def _is_recent(self, moment: float) -> bool:
-        return 0 <= self._now() - moment < _CONFIRM_EVERY
+        return 0 <= self._now() - moment < CONFIRM_EVERY
 
     def stamp(self) -> tuple[int, int, int] | None:
         """A value that differs when the file was replaced, None without a file."""
@@ -144,7 +149,7 @@ class Snapshot:
             return True
         if self._lock is None:
             try:
-                self._lock = open(f"{self.path}.lock", "ab", opener=_private)  # noqa: SIM115
+                self._lock = self._open_lock()
             except OSError:
                 return True  # where no file can be made, none is shared
         try:
@@ -153,6 +158,20 @@ class Snapshot:
         except OSError:
             return False
         return True
+
+    def _open_lock(self) -> Any:
+        """The file of the lock, one for each identity; raises OSError."""
+        from hashlib import sha256
+
+        identity = json.dumps(self._identity, sort_keys=True).encode("ascii")
+        name = f"{self.path}.{sha256(identity).hexdigest()[:12]}.lock"
+        file = open(name, "ab", opener=_private)  # noqa: SIM115
+        about = os.fstat(file.fileno())
+        is_ours = os.name != "posix" or about.st_uid == os.geteuid()
+        if stat.S_ISREG(about.st_mode) and is_ours:
+            return file
+        file.close()
+        raise OSError("it is no file of our own")
 
     def release(self) -> None:
         """Let another process lead; calling this twice is fine."""
@@ -179,8 +198,9 @@ def _parse(data: bytes, identity: dict[str, Any]) -> Kept:
     url, etag, saved = tree.get("url"), tree.get("etag"), tree.get("saved")
     if (
         not isinstance(url, str)
-        or not isinstance(etag, str | None)
-        or not isinstance(saved, int | float)
+        or not (etag is None or (isinstance(etag, str) and is_visible(etag)))
+        or type(saved) not in (int, float)
+        or not 0 <= saved < _AFTER  # NaN is not
     ):
         raise ValueError("it is corrupt")
     body = json.dumps(tree.get("document")).encode("ascii")
@@ -191,6 +211,8 @@ def _parse(data: bytes, identity: dict[str, Any]) -> Kept:
 
 
 def _private(path: str, flags: int) -> int:
+    """Opened for its owner alone: no link is followed, and no pipe is waited for."""
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     return os.open(path, flags | _BINARY, 0o600)
 
 

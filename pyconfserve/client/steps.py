@@ -16,12 +16,13 @@ from ..http.messages import Request, Response
 from .target import Server
 
 __all__ = [
-    "RETRIED", "Answer", "Emit", "Patience", "Send", "Step", "Steps", "Wait", "Warn",
-    "Work", "ask", "backoff", "header", "is_final", "understand",
+    "RETRIED", "Answer", "Deferred", "Emit", "Patience", "Send", "Step", "Steps",
+    "Wait", "Warn", "Work", "ask", "backoff", "header", "is_final", "is_visible",
+    "understand",
 ]  # fmt: skip
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})  # what may pass by itself
-_LONGEST_PAUSE = 5.0  # seconds between attempts, whatever Retry-After says
+_LONGEST_PAUSE = 5.0  # seconds between attempts, without Retry-After
 _FIRST_PAUSE = 0.25  # seconds, doubled with each attempt
 _MOST_TIMEOUTS = 3  # all attempts and pauses together take at most so many
 _HINTS = {
@@ -104,9 +105,9 @@ def ask(
 
     A server that gives none, a status of RETRIED or above 499, or a body for which
     `read` raises ValueError, leaves it to the next. Where trying again may help, all
-    are asked again, after a pause of full jitter on an exponential backoff, and of
-    Retry-After. It takes at most three times the timeout, and *held* seconds more when
-    servers are asked to wait so long.
+    are asked again, after a pause of full jitter on an exponential backoff, and of the
+    shortest Retry-After, unless that is beyond the time. It takes at most three times
+    the timeout, and *held* seconds more when servers are asked to wait so long.
 
     Raises FetchError: the last failure, or at once that of a server that has spoken.
     """
@@ -114,7 +115,7 @@ def ask(
     end = patience.clock() + left
     attempt = 0
     while True:
-        pause, may_pass = 0.0, False
+        pauses = []
         for number, server in enumerate(servers):
             left = (end - patience.clock()) / (len(servers) - number)
             timeout = max(0.0, min(patience.timeout + held, left))
@@ -123,19 +124,27 @@ def ask(
                 response = yield Send(server.url, sent, timeout)
                 return understand(server.url, sent, response, read)
             except ExchangeError as failure:
-                error = FetchError(server.url, failure.reason)
+                error, asked = FetchError(server.url, failure.reason), 0.0
             except FetchError as failure:
                 if is_final(failure):
                     raise
                 error = failure
-                pause = max(pause, _retry_after(response, patience.now()))
-            may_pass |= error.status is None or error.status in RETRIED
-        pause += backoff(attempt, patience.random())
+                asked = _retry_after(response, patience.now())
+            if error.status is None or error.status in RETRIED:
+                pauses.append(asked)
+        asked = min(pauses, default=0.0)
+        pause = asked + backoff(attempt, patience.random())
         is_over = patience.clock() + pause >= end or attempt == patience.retries
-        if is_over or not may_pass:
-            raise error
+        if is_over or not pauses:
+            raise _deferred(error, asked) if asked else error
         yield Wait(pause)
         attempt += 1
+
+
+class Deferred(FetchError):
+    """A FetchError of a server that asks for a pause of *retry_after* seconds."""
+
+    retry_after = 0.0
 
 
 def understand(
@@ -143,6 +152,8 @@ def understand(
 ) -> Answer:
     """What a response to *sent* says; raises FetchError where it is not an answer."""
     etag = header(response, "etag")
+    if etag is not None and not is_visible(etag):
+        etag = None  # no request could carry it
     if response.status == 304 and "if-none-match" in sent.headers:
         return Answer(url, etag, b"", None)
     if response.status != 200:
@@ -156,6 +167,11 @@ def understand(
     except ValueError as error:
         problem = f"the answer is no configuration: {error}"
         raise FetchError(url, problem, 200) from None
+
+
+def is_visible(text: str) -> bool:
+    """Whether it is visible ASCII, as an ETag is (RFC 9110 §8.8.3), and not empty."""
+    return text != "" and all("!" <= character <= "~" for character in text)
 
 
 def is_final(error: FetchError) -> bool:
@@ -172,13 +188,19 @@ def backoff(attempt: int, chance: float, longest: float = _LONGEST_PAUSE) -> flo
     return chance * min(longest, _FIRST_PAUSE * 2.0 ** min(attempt, 30))
 
 
+def _deferred(error: FetchError, seconds: float) -> Deferred:
+    deferred = Deferred(error.url, error.problem, error.status)
+    deferred.retry_after = seconds
+    return deferred
+
+
 def _retry_after(response: Response, now: float) -> float:
-    """Seconds that a response asks for (RFC 9110 §10.2.3), at most _LONGEST_PAUSE."""
+    """Seconds that a response asks for (RFC 9110 §10.2.3)."""
     text = (header(response, "retry-after") or "").strip()
     if text.isascii() and text.isdigit():
-        return min(_LONGEST_PAUSE, float(text[:9]))
+        return float(text[:9])
     date = parse_http_date(text) if text else None
-    return 0.0 if date is None else min(_LONGEST_PAUSE, max(0.0, date - now))
+    return 0.0 if date is None else max(0.0, date - now)
 
 
 def header(response: Response, name: str) -> str | None:

@@ -129,6 +129,11 @@ def _server(url: str, authorization: str) -> Server:
 
 def _authorization(credentials: Credentials) -> str:
     username, password, token = credentials
+    if password is not None and username is None:
+        raise SettingsError("expected a username as well", "password")
+    for key, text in (("username", username), ("password", password)):
+        if text is not None and not _is_unicode(text):
+            raise SettingsError("expected text without lone surrogates", key)
     if token is not None:
         if not token.isascii() or not token.isprintable() or not token:
             raise SettingsError("expected printable ASCII characters", "token")
@@ -138,6 +143,10 @@ def _authorization(credentials: Credentials) -> str:
     if ":" in username:
         raise SettingsError("a username holds no colon", "username")
     return basic_auth(f"{username}:{password or ''}")
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _segment(field: str, name: str) -> str:

@@ -12,7 +12,7 @@ from ..errors import ConfigError, FetchError, InvalidRequest
 from .configuration import Configuration, compare
 from .documents import read_document
 from .layers import Layers
-from .snapshot import Kept, Snapshot
+from .snapshot import CONFIRM_EVERY, Kept, Snapshot
 from .steps import (
     Answer,
     Emit,
@@ -108,17 +108,20 @@ class _Watch:
         self._stale = None if view is None else view.stale
         self._stamp: object = None  # of the snapshot that was read last
         self._failures = 0  # in a row
-        self._quick = 0  # answers in a row that brought nothing and did not wait
+        self._saved: float | None = None  # when that was, None if it is of no use
+        self._quick = 0  # answers in a row that did not wait
+        self._idle = 0  # those of them that brought nothing, in a row
         self._logged: dict[str, str] = {}  # the last problem of each kind
 
     def turn(self) -> Steps[float]:
         """Hear what is new and emit what comes of it; gives the seconds to the next."""
         snapshot = self._plan.snapshot
         leads = snapshot is None or (yield Work(snapshot.lead))
-        if snapshot is None or leads:
-            pause = yield from self._poll()
-        else:
+        pause = None
+        if snapshot is not None and not leads:
             pause = yield from self._look(snapshot)
+        if pause is None:
+            pause = yield from self._poll()
         yield from self._renew()
         return pause
 
@@ -127,7 +130,8 @@ class _Watch:
 
         One that waits is asked again at once. One that answers at once without a change
         has no long poll, or is about to end: after the second such answer in a row, and
-        where there is no ETag, it is asked every poll_interval.
+        where there is no ETag, it is asked every poll_interval. Changes that come at
+        once are followed with pauses that grow, from the second on.
         """
         patience = self._plan.patience._replace(retries=0)
         etag = None if self._answer is None else self._answer.etag
@@ -138,7 +142,10 @@ class _Watch:
             yield from self._warn("server", f"{error}; what was last known stays")
             self._failures += 1
             longest = patience.poll_interval
-            return backoff(self._failures + 1, patience.random(), longest)
+            pause = backoff(self._failures + 1, patience.random(), longest)
+            if is_final(error):
+                yield from self._release()
+            return min(longest, max(pause, getattr(error, "retry_after", 0.0)))
         self._failures, self._stale = 0, None
         self._logged.pop("server", None)
         known = self._answer
@@ -146,28 +153,57 @@ class _Watch:
         if known is None or not is_same or answer.etag not in (None, known.etag):
             known = self._answer = answer
         yield from _keep(self._plan, known)
+        if self._plan.snapshot is not None and self._plan.snapshot.is_failing:
+            yield from self._release()
         has_waited = patience.clock() - began >= _AT_ONCE
-        self._quick = self._quick + 1 if is_same and not has_waited else 0
-        if answer.etag is not None and self._quick < 2:
-            longest = min(_AT_ONCE, patience.poll_interval)
-            return longest * self._quick * patience.random()
-        return patience.poll_interval * (0.8 + 0.4 * patience.random())
+        self._quick = 0 if has_waited else self._quick + 1
+        self._idle = self._idle + 1 if is_same and not has_waited else 0
+        return self._pause(patience, has_etag=answer.etag is not None)
 
-    def _look(self, snapshot: Snapshot) -> Steps[float]:
-        """Read what the process that leads has written since the last look."""
+    def _pause(self, patience: Patience, *, has_etag: bool) -> float:
+        longest = patience.poll_interval
+        if has_etag and self._quick < 2:
+            return min(_AT_ONCE, longest) * self._idle * patience.random()
+        if has_etag and self._idle < 2:
+            longest = min(longest, _AT_ONCE * 2.0 ** min(self._quick - 2, 30))
+        return longest * (0.8 + 0.4 * patience.random())
+
+    def _release(self) -> Steps[None]:
+        if self._plan.snapshot is not None:
+            yield Work(self._plan.snapshot.release)
+
+    def _look(self, snapshot: Snapshot) -> Steps[float | None]:
+        """Read what the process that leads has written since the last look.
+
+        None means to ask: nothing there may be served, or long not confirmed.
+        """
         patience = self._plan.patience
         stamp = yield Work(snapshot.stamp)
         if stamp != self._stamp:
             self._stamp = stamp
-            kept = yield from _read(snapshot)
+            kept = yield from self._kept(snapshot)
+            self._saved = None if kept is None else kept.saved
             if kept is not None:
                 known = self._answer
                 if known is None or (kept.etag, kept.body) != known[1:3]:
                     self._answer = _answer_of(kept)
                 if self._stale is not None and kept.saved > self._stale:
                     self._stale = None
+        allowed = 2 * max(CONFIRM_EVERY, patience.poll_interval)
+        if self._saved is None or abs(patience.now() - self._saved) > allowed:
+            return None
         longest = min(_LOOK_EVERY, patience.poll_interval)
         return longest * (0.5 + patience.random())
+
+    def _kept(self, snapshot: Snapshot) -> Steps[Kept | None]:
+        try:
+            kept: Kept | None = yield Work(snapshot.read)
+        except ValueError as error:
+            problem = f"the snapshot {snapshot.path} is ignored: {error}"
+            yield from self._warn("snapshot", problem)
+            return None
+        self._logged.pop("snapshot", None)
+        return kept
 
     def _renew(self) -> Steps[None]:
         """Emit the view of what was heard last, unless it is the one there is.

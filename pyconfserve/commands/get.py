@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..environment.formats.properties import write as write_properties
 from ..environment.nesting import nest
 from ..environment.values import text_of
 from ..environment.yaml_output import write_yaml
-from ..errors import ConfigNotFound
+from ..errors import ConfigError, ConfigNotFound
 from .asking import ask, make_parser
 from .variables import to_variables
 
 __all__ = ["FORMATS", "run"]
+
+_PIPE_IS_CLOSED = 141  # 128 and SIGPIPE, as shells have it for `cat`
+_MOST_NAMED = 5  # keys in an error, which is one line
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -24,7 +28,7 @@ def run(arguments: Sequence[str]) -> int:
 
     Raises SettingsError for how it was called, FetchError when the server gives none,
     ConfigNotFound when it does not have the key, InvalidRequest for keys that make no
-    tree, which JSON and YAML need.
+    tree, which JSON and YAML need, ConfigError for output that cannot be written.
     """
     parser = make_parser("get", "Print the configuration of an application.")
     parser.add_argument("label", nargs="?", metavar="LABEL")
@@ -38,10 +42,34 @@ def run(arguments: Sequence[str]) -> int:
     elif options.key in flat:
         text = f"{text_of(flat[options.key])}\n"
     else:
-        raise ConfigNotFound(f"there is no {options.key}")
-    # UTF-8 wherever it goes; half a surrogate pair is `\ud800`, in JSON its escape.
-    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
-    sys.stdout.buffer.flush()
+        raise ConfigNotFound(_absence(options.key, flat))
+    return _write(text)
+
+
+def _absence(key: str, flat: Iterable[str]) -> str:
+    """That there is no *key*, and which keys lie below it: it may be half of one."""
+    below = [repr(other) for other in flat if other.startswith((f"{key}.", f"{key}["))]
+    if not below:
+        return f"there is no {key}"
+    named, further = ", ".join(below[:_MOST_NAMED]), len(below) - _MOST_NAMED
+    more = f" and {further} more" if further > 0 else ""
+    return f"there is no {key}, but below it are {named}{more}"
+
+
+def _write(text: str) -> int:
+    """Write to standard output; gives the exit status, raises ConfigError."""
+    if sys.stdout is None:
+        raise ConfigError("standard output: it is closed")
+    try:
+        # UTF-8 wherever it goes; half a surrogate pair is `\ud800`, in JSON its escape.
+        sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        # Python writes what is left again at its end, and would fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return _PIPE_IS_CLOSED
+        raise ConfigError(f"standard output: {error.strerror}") from error
     return 0
 
 

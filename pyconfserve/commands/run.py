@@ -76,9 +76,9 @@ def _become(command: list[str], environ: Mapping[str, str | bytes]) -> int:
     for name in _RESTORED:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_DFL)
-    sys.stdout.flush()
     sys.stderr.flush()
     try:
+        # Found by the PATH in *environ*, which is the caller's: no property sets it.
         os.execvpe(command[0], command, environ)
     except OSError as error:
         problem = f"{command[0]}: {error.strerror}"

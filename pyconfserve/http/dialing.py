@@ -6,9 +6,12 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .urls import Origin
+
+if TYPE_CHECKING:
+    from threading import Event
 
 __all__ = ["Deadline", "Line", "addresses_of", "dial"]
 
@@ -35,10 +38,13 @@ class Line:
     def __init__(self) -> None:
         self.is_cut = False
         self._sock: socket.socket | None = None
+        self._waited_for: Event | None = None
 
     def hang_up(self) -> None:
         """End the exchange that runs and those to come; calling this twice is fine."""
         self.is_cut = True
+        if self._waited_for is not None:
+            self._waited_for.set()
         sock = self._sock
         if sock is not None:
             with suppress(OSError):
@@ -48,6 +54,15 @@ class Line:
         """Let *sock* be what `hang_up` ends; raises ConnectionError after it."""
         self._sock = sock
         if self.is_cut and sock is not None:
+            raise ConnectionAbortedError
+
+    def wait(self, event: Event, seconds: float) -> None:
+        """Wait for *event*; raises ConnectionError after `hang_up`, which sets it."""
+        self._waited_for = event
+        if not self.is_cut:
+            event.wait(seconds)
+        self._waited_for = None
+        if self.is_cut:
             raise ConnectionAbortedError
 
 
@@ -76,30 +91,33 @@ def dial(addresses: list[Address], deadline: Deadline, line: Line) -> socket.soc
 def addresses_of(
     origin: Origin,
     deadline: Deadline,
+    line: Line,
     look_up: Callable[..., list[Address]] = socket.getaddrinfo,
 ) -> list[Address]:
     """What *look_up* knows of an origin's host.
 
     A name is looked up in a thread, as nothing else ends that by a deadline. Raises
-    OSError, TimeoutError above all.
+    OSError, TimeoutError above all, and when *line* is hung up.
     """
     host, port = origin.host, origin.port
     with suppress(socket.gaierror):
         flags = 0 if host == "localhost" else socket.AI_NUMERICHOST
         return look_up(host, port, type=socket.SOCK_STREAM, flags=flags)
-    from threading import Thread
+    from threading import Event, Thread
 
     found: list[list[Address] | Exception] = []
+    has_ended = Event()
 
     def find() -> None:
         try:
             found.append(look_up(host, port, type=socket.SOCK_STREAM))
         except (OSError, ValueError) as error:
             found.append(error)
+        finally:
+            has_ended.set()
 
-    thread = Thread(target=find, daemon=True)
-    thread.start()
-    thread.join(deadline.left())
+    Thread(target=find, daemon=True).start()
+    line.wait(has_ended, deadline.left())
     if not found:
         raise TimeoutError
     if isinstance(found[0], Exception):

@@ -12,9 +12,11 @@ from __future__ import annotations
 import http.client
 import io
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ExchangeError
+from ..errors import ExchangeError, SettingsError
 from .dialing import Deadline, Line, addresses_of, dial
 from .messages import Request, Response
 from .urls import Origin, Url, basic_auth, parse_url, redirected
@@ -47,7 +49,7 @@ class Exchange:
     of the system's where given; *client_cert* and *client_key* are files in PEM.
     *proxy* is `http://[user:password@]host:port`, and no proxy is used without it.
 
-    Raises ValueError for a proxy that is none.
+    Raises ValueError for a proxy that is none, SettingsError for files that are none.
     """
 
     def __init__(
@@ -64,6 +66,10 @@ class Exchange:
         self.limit = limit
         self._tls_files = (ca_file, client_cert, client_key)
         self._tls: ssl.SSLContext | None = None
+        if client_key is not None and client_cert is None:
+            raise SettingsError("it needs a client_cert", "client_key")
+        if ca_file is not None or client_cert is not None:
+            self._context()  # what is wrong with them is no failure of a server
         self._proxy = None if proxy is None else parse_url(proxy)
         if self._proxy is not None and self._proxy.origin.scheme != "http":
             raise ValueError("a proxy is http://host:port")
@@ -150,7 +156,7 @@ class Exchange:
         """A connection to *origin*, with TLS where it wants it, held by *line*."""
         proxy = self._proxy
         first = origin if proxy is None else proxy.origin
-        sock = dial(addresses_of(first, deadline), deadline, line)
+        sock = dial(addresses_of(first, deadline, line), deadline, line)
         if origin.scheme == "http":
             return sock
         try:
@@ -175,11 +181,37 @@ class Exchange:
             import ssl
 
             ca_file, certificate, key = self._tls_files
-            context = ssl.create_default_context(cafile=ca_file)
+            with _file_of("ca_file", ca_file, "certificate in PEM"):
+                context = ssl.create_default_context(cafile=ca_file)
             if certificate is not None:
-                context.load_cert_chain(certificate, key)
+                both = "certificate and key in PEM"
+                with _file_of("client_cert", certificate, both):
+                    if key is None:
+                        context.load_cert_chain(certificate, password=_no_passphrase)
+                ours = f"key in PEM of the certificate in {certificate}"
+                with _file_of("client_key", key, ours):
+                    if key is not None:
+                        context.load_cert_chain(certificate, key, _no_passphrase)
             self._tls = context
         return self._tls
+
+
+@contextmanager
+def _file_of(option: str, path: str | None, kind: str) -> Iterator[None]:
+    try:
+        if path is not None:
+            with open(path, "rb"):
+                pass
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}", option) from None
+    try:
+        yield
+    except (OSError, ValueError):  # of TLS, too
+        raise SettingsError(f"{path}: it holds no {kind}", option) from None
+
+
+def _no_passphrase() -> str:
+    return ""  # without this, OpenSSL would ask at the terminal
 
 
 class _Wire(io.RawIOBase):

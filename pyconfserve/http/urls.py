@@ -51,15 +51,17 @@ def parse_url(url: str) -> Url:
         scheme, host, port = parts.scheme, parts.hostname or "", parts.port
         if not host.isascii():
             host = host.encode("idna").decode("ascii")
+        userinfo = unquote(parts.netloc.rpartition("@")[0])
+        userinfo.encode("utf-8")
     except ValueError:  # UnicodeError too
         raise ValueError("a url is malformed") from None
     if scheme not in _PORTS:
         raise ValueError("a url begins with http:// or https://")
-    if not host or parts.query or parts.fragment or not _is_plain(host + parts.path):
+    has_more = parts.query or parts.fragment or "@" in parts.path  # of a password
+    if not host or has_more or not _is_plain(host + parts.path):
         raise ValueError("a url is scheme://host[:port][/path] and nothing else")
-    userinfo, _, _ = parts.netloc.rpartition("@")
     origin = Origin(scheme, host, _PORTS[scheme] if port is None else port)
-    return Url(origin, parts.path.rstrip("/"), unquote(userinfo))
+    return Url(origin, parts.path.rstrip("/"), userinfo)
 
 
 def _is_plain(text: str) -> bool:

@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+import traceback
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,12 +23,12 @@ pytest_plugins = ["pyconfserve.testing"]
 LIMIT = 1000
 
 
-def send(url, request=None, *, timeout=10.0, **options):
+def send(url, request=None, *, timeout=10.0, limit=LIMIT, **options):
     """The answer of one exchange over a client made here."""
 
     async def exchange():
         async with make_http_client(**options) as client:
-            sending = HttpxExchange(client, limit=LIMIT)
+            sending = HttpxExchange(client, limit=limit)
             asked = request or Request("GET", "/orders/prod")
             return await sending.send(url, asked, timeout=timeout)
 
@@ -163,6 +165,77 @@ def test_a_byte_now_and_then_wins_nothing():
     with pytest.raises(ExchangeError) as caught:
         send("http://x", timeout=0.1, transport=httpx.ASGITransport(app=drip))
     assert caught.value.reason == "no answer within 0.1 s"
+
+
+def test_a_large_answer_in_small_parts_is_read_in_time():
+    """Its time grows with its length, and not with the square of that."""
+    part, count = b"12c\r\n" + b"x" * 300 + b"\r\n", 50_000
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    with answering(head + part * count + b"0\r\n\r\n") as url:
+        assert len(send(url, limit=16_000_000, timeout=8).body) == 15_000_000
+
+
+def test_parts_that_never_wait_leave_the_time_out_its_turn():
+    """As of a transport that has all of them at hand."""
+
+    class Parts(httpx.AsyncByteStream):
+        async def __aiter__(self):
+            give_up = time.monotonic() + 5
+            while time.monotonic() < give_up:
+                yield b"x"
+
+    class Transport(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            return httpx.Response(200, stream=Parts())
+
+    with pytest.raises(ExchangeError) as caught:
+        send("http://x", timeout=0.1, limit=10**9, transport=Transport())
+    assert caught.value.reason == "no answer within 0.1 s"
+
+
+def test_a_header_goes_back_as_it_came():
+    """Whatever its bytes are."""
+    sent = []
+
+    async def app(scope, receive, send):
+        sent.append(dict(scope["headers"]).get(b"if-none-match"))
+        headers = [(b"ETag", '"größe"'.encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    transport = httpx.ASGITransport(app=app)
+    tag = dict(send("http://x", transport=transport).headers)["etag"]
+    send("http://x", Request("GET", "/a", headers={"If-None-Match": tag}), transport=transport)
+    assert sent == [None, '"größe"'.encode()]
+
+
+def test_a_header_that_cannot_be_sent_is_an_error():
+    """It may be an ETag of the server's, which nothing quotes."""
+    tag = chr(0x20AC) * 3
+    with answering() as url, pytest.raises(ExchangeError) as caught:
+        send(url, Request("GET", "/a", headers={"If-None-Match": tag}))
+    assert caught.value.reason == "the request failed (UnicodeEncodeError)"
+    assert tag not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("error", [ValueError, RuntimeError, KeyError])
+def test_what_a_transport_raises_is_translated(error):
+    """Whatever it is, and without its text."""
+
+    async def fail(scope, receive, send):
+        raise error("hunter2")
+
+    with pytest.raises(ExchangeError) as caught:
+        send("http://x", transport=httpx.ASGITransport(app=fail))
+    assert caught.value.reason == f"the request failed ({error.__name__})"
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_what_a_server_sent_is_not_quoted():
+    """As little in a traceback as in the reason."""
+    with answering(b"hunter2\r\n\r\n") as url, pytest.raises(ExchangeError) as caught:
+        send(url)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize(

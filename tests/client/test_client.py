@@ -178,9 +178,16 @@ def test_a_snapshot_survives_a_dead_server(server, client, run, caplog, tmp_path
     [
         ({"url": "file:///etc/passwd"}, "url: a url begins with http:// or https://"),
         ({"url": "data:,canary"}, "url: a url begins with http:// or https://"),
-        ({"timeout": 0}, "timeout: expected more than 0 seconds"),
+        ({"timeout": 0}, "timeout: expected more than 0 seconds, at most 86400"),
+        ({"timeout": 86400.1}, "timeout: expected more than 0 seconds, at most 86400"),
+        ({"timeout": float("inf")}, "timeout: expected more than 0 seconds, at most 86400"),
+        ({"timeout": float("nan")}, "timeout: expected more than 0 seconds, at most 86400"),
+        ({"poll_interval": float("nan")}, "poll_interval: expected more than 0 seconds, at most 86400"),
+        ({"poll_interval": float("inf")}, "poll_interval: expected more than 0 seconds, at most 86400"),
+        ({"ca_file": "/absent/ca"}, "ca_file: /absent/ca: No such file or directory"),
+        ({"password": "canary"}, "password: expected a username as well"),
         ({"retries": -1}, "retries: expected 0 or more"),
-        ({"poll_interval": 0}, "poll_interval: expected more than 0 seconds"),
+        ({"poll_interval": 0}, "poll_interval: expected more than 0 seconds, at most 86400"),
         ({"proxy": "socks5://u:canary@p"}, "proxy: a url begins with http:// or https://"),
         ({"headers": {"X": "canary\r\nY: 1"}}, "headers: expected names and printable ASCII values"),
         ({"headers": {"X Y": "canary"}}, "headers: expected names and printable ASCII values"),
@@ -266,7 +273,7 @@ def test_a_watch_begins_with_what_is_there(ours, client, run):
 
 @pytest.mark.usefixtures("leftover_threads")
 def test_a_watch_is_cancelled_at_once(server, client, run):
-    """Its long poll is hung up on, and its thread ends."""
+    """Its long poll is hung up on."""
 
     async def go():
         made = client(timeout=100)
@@ -277,7 +284,6 @@ def test_a_watch_is_cancelled_at_once(server, client, run):
         watching.cancel()
         with pytest.raises(asyncio.CancelledError):
             await watching
-        await asyncio.get_running_loop().shutdown_default_executor()
 
     run(go())
 
@@ -301,15 +307,15 @@ def test_changes_are_followed_in_a_thread(ours, client):
 
 
 @pytest.mark.usefixtures("leftover_threads")
-def test_following_stops_while_a_server_hangs(server, client):
-    """In the middle of a long poll."""
+def test_following_stops_while_a_server_hangs(server, client, caplog):
+    """In the middle of a long poll, which is no outage."""
     made = client(timeout=100)
     made.load()
     server.play(hang(server))
     following = made.follow(print)
     server.wait_for(2)
     following.stop(PATIENCE)
-    assert not following.is_running
+    assert (following.is_running, warnings(caplog)) == (False, [])
 
 
 def test_nothing_is_begun_before_it_is_asked_for(client):
@@ -334,7 +340,12 @@ FOLLOWER = (
 
 def test_one_of_several_processes_asks_the_server(server, tmp_path):
     """The others read the snapshot that they share."""
-    answers = reply(environment({"a": 1}), ETag='"1"')
+
+    def hold(sock, asked):
+        held.set()
+        server.ended.wait(PATIENCE)
+
+    held, answers = threading.Event(), reply(environment({"a": 1}), ETag='"1"')
     server.play(answers)
     command = [sys.executable, "-c", FOLLOWER, server.url, str(tmp_path / "shared.json")]  # fmt: skip
     processes = [
@@ -345,9 +356,10 @@ def test_one_of_several_processes_asks_the_server(server, tmp_path):
         for process in processes:
             assert process.stdout.readline() == "following\n"
         server.wait_for(4)  # three starts, and a poll of the one that leads
-        server.play(reply(environment({"a": 2}), ETag='"2"'), hang(server))
+        server.play(reply(environment({"a": 2}), ETag='"2"'), hold)
         for process in processes:
             assert process.stdout.readline() == "2\n"
+        assert held.wait(PATIENCE)
         polls = [asked for asked in server.asked if "if-none-match" in asked.headers]
         assert [asked.headers["if-none-match"] for asked in polls][-1] == '"2"'
         assert len([asked for asked in polls if '"2"' in asked.headers["if-none-match"]]) == 1  # fmt: skip
@@ -416,3 +428,27 @@ def test_a_start_loads_little(server):
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE, check=True)  # fmt: skip
     unwanted = {"asyncio", "dataclasses", "httpx", "inspect", "logging", "threading", "urllib.request", "yaml"}  # fmt: skip
     assert set(done.stdout.split()) & unwanted == set()
+
+
+def test_no_watch_takes_a_change_from_another(ours, client):
+    """Nor does a fetch: each compares with what it gave last, or was given."""
+    made = client(url=ours.url)
+    made.load()
+    watching = made.watch()  # from `{"a": 1}`
+    heard, called = [[], []], [threading.Event(), threading.Event()]
+
+    def callback(number):
+        return lambda change: (heard[number].append(change), called[number].set())
+
+    with made.follow(callback(0)), made.follow(callback(1)):
+        ours.save({"a": 2})
+        assert [each.wait(PATIENCE) for each in called] == [True, True]
+    assert made.load() == {"a": 2}
+
+    async def first():
+        change = await asyncio.wait_for(anext(watching), PATIENCE)
+        await watching.aclose()
+        return change
+
+    expected = Change({}, {"a": (1, 2)}, {})
+    assert ([[expected]] * 2, expected) == (heard, asyncio.run(first()))

@@ -2,10 +2,11 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
-from scripted import PATIENCE, hang
+from scripted import PATIENCE, hang, reply
 
 from pyconfserve.client.drivers import drive, drive_async, exchanged, through
 from pyconfserve.client.steps import Emit, Send, Wait, Warn, Work
@@ -127,12 +128,12 @@ def test_who_takes_the_first_only_closes_the_rest(run):
 
 
 def test_a_line_ends_an_exchange(server):
-    """The steps hear of it."""
+    """And the steps, which do not take it for an outage."""
     server.play(hang(server))
     line, log = Line(), Log()
     threading.Thread(target=lambda: (server.wait_for(1), line.hang_up())).start()
     assert list(drive(log.steps(get(server.url)), Exchange(), Sleeps(), line)) == []
-    assert [str(error) for error in log] == ["hung up"]
+    assert (log, log.is_closed) == ([], True)
 
 
 def test_cancelling_hangs_up(server, run):
@@ -144,12 +145,50 @@ def test_cancelling_hangs_up(server, run):
         taking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await taking
-        await asyncio.get_running_loop().shutdown_default_executor()
 
     log = Log()
     server.play(hang(server))
     run(go())
+    for thread in threading.enumerate():
+        if thread.name == "pyconfserve-send":
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
     assert log.is_closed
+
+
+def test_exchanges_take_no_thread_of_the_loop(server, run):
+    """Those are the application's: for names, for files, for to_thread."""
+
+    async def go():
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        sends = [asyncio.ensure_future(send(get(server.url))) for _ in range(5)]
+        assert await loop.run_in_executor(None, lambda: server.wait_for(5)) is None
+        for each in sends:
+            each.cancel()
+        return await asyncio.gather(*sends, return_exceptions=True)
+
+    send = exchanged(Exchange())
+    server.play(hang(server))
+    assert [type(each) for each in run(go())] == [asyncio.CancelledError] * 5
+
+
+def test_an_answer_for_a_loop_that_has_ended_is_dropped(server):
+    """Nobody hears of it, and nothing is raised in its thread."""
+    loop = asyncio.new_event_loop()
+    server.play(lambda sock, asked: (closed.wait(PATIENCE), sock.sendall(reply({}))))
+    closed = threading.Event()
+    sending = loop.create_task(exchanged(Exchange())(get(server.url)))
+    sending.add_done_callback(lambda _: None)
+    loop.run_until_complete(asyncio.wait([sending], timeout=0.05))
+    (thread,) = (each for each in threading.enumerate() if each.name == "pyconfserve-send")  # fmt: skip
+    sending.cancel()
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    closed.set()
+    thread.join(PATIENCE)
+    assert (thread.is_alive(), sending.cancelled() or sending.cancelling()) == (False, 1)  # fmt: skip
 
 
 def test_work_is_waited_for_when_cancelled(run):

@@ -128,6 +128,14 @@ WHOLE = {"format": 1, "saved": NOW, "for": {"application": "orders", "profile": 
         (json.dumps({**WHOLE, "etag": 5}).encode(), "it is corrupt"),
         (json.dumps({**WHOLE, "url": None}).encode(), "it is corrupt"),
         (json.dumps({**WHOLE, "saved": "x"}).encode(), "it is corrupt"),
+        (json.dumps({**WHOLE, "saved": float("nan")}).encode(), "it is corrupt"),
+        (json.dumps({**WHOLE, "saved": float("-inf")}).encode(), "it is corrupt"),
+        (json.dumps({**WHOLE, "saved": 1e300}).encode(), "it is corrupt"),
+        (json.dumps({**WHOLE, "saved": 253402300800}).encode(), "it is corrupt"),
+        (json.dumps({**WHOLE, "saved": -1}).encode(), "it is corrupt"),
+        (json.dumps({**WHOLE, "saved": True}).encode(), "it is corrupt"),
+        (json.dumps({**WHOLE, "saved": int("9" * 400)}).encode(), "it is corrupt"),
+        (json.dumps({**WHOLE, "etag": "a\r\nX: canary"}).encode(), "it is corrupt"),
         (json.dumps({**WHOLE, "for": "canary"}).encode(), "it is of another application, profile, label or server"),
         (json.dumps({**WHOLE, "document": None}).encode(), "it is corrupt: expected a map"),
         (json.dumps({**WHOLE, "document": {"propertySources": [{"source": {"a": ["canary"]}}]}}).encode(), "it is corrupt: expected flat properties"),
@@ -235,7 +243,7 @@ LEAD = (
     "import sys\n"
     "from pyconfserve.client.snapshot import Snapshot\n"
     "from pyconfserve.client.target import Credentials, Target, make_servers\n"
-    "target = Target(make_servers('http://a', Credentials()), 'orders', 'prod', 'main', {})\n"
+    "target = Target(make_servers('http://a,http://b', Credentials()), 'orders', 'prod', 'main', {})\n"
     "snapshot = Snapshot(sys.argv[1], target, None, lambda: 0.0)\n"
     "print(snapshot.lead(), flush=True)\n"
     "sys.stdin.readline()\n"
@@ -271,3 +279,44 @@ def test_one_process_leads(snapshot, path):
 def test_where_nothing_can_be_written_each_leads(tmp_path, clock):
     """None can be shared there."""
     assert Snapshot(tmp_path / "absent" / "x", target(), None, clock).lead() is True
+
+
+def test_a_snapshot_of_the_future_is_ignored(path, clock):
+    """Where its age matters; clocks may differ by five minutes."""
+    snapshot = Snapshot(path, target(), 60, clock)
+    snapshot.keep("http://a", None, BODY)
+    clock.time -= 300
+    assert snapshot.read() is not None
+    clock.time -= 1
+    assert ignored(snapshot) == "it is 301 s younger than now"
+    assert Snapshot(path, target(), None, clock).read() is not None
+
+
+def locks(path):
+    return sorted(path.parent.glob("*.lock"))
+
+
+def test_different_applications_do_not_wait_for_each_other(snapshot, path):
+    """Though they were given one path by mistake: the lock is of one identity."""
+    assert snapshot.lead()
+    (first,) = locks(path)
+    command = [sys.executable, "-c", LEAD.replace("'orders'", "'payments'"), str(path)]
+    done = subprocess.run(command, cwd=PROJECT, input="\n", capture_output=True, text=True, timeout=PATIENCE, check=True)  # fmt: skip
+    assert (done.stdout, len(locks(path))) == ("True\n", 2)
+    snapshot.release()
+    assert first.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_lock_is_a_file_of_our_own(snapshot, path, tmp_path):
+    """No link is followed, no pipe is waited for: each leads then."""
+    snapshot.lead()
+    snapshot.release()
+    (lock,) = locks(path)
+    lock.unlink()
+    elsewhere = tmp_path / "elsewhere"
+    lock.symlink_to(elsewhere)
+    assert (snapshot.lead(), elsewhere.exists()) == (True, False)
+    lock.unlink()
+    os.mkfifo(lock)
+    with open(lock, "rb", opener=lambda *_: os.open(lock, os.O_RDONLY | os.O_NONBLOCK)):
+        assert (snapshot.lead(), snapshot._lock) == (True, None)

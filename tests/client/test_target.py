@@ -126,6 +126,11 @@ def test_urls_may_be_a_sequence():
         (URL, (None, None, "canary\r\nX: 1"), "token: expected printable ASCII characters"),
         (URL, (None, None, ""), "token: expected printable ASCII characters"),
         (URL, ("canary:x", "y"), "username: a username holds no colon"),
+        (URL, (None, "canary"), "password: expected a username as well"),
+        (URL, ("canary\ud800", "y"), "username: expected text without lone surrogates"),
+        (URL, ("user", "canary\ud800"), "password: expected text without lone surrogates"),
+        ("http://u:canary\ud800@c", (), "url: a url is malformed"),
+        ("http://u:1/canary@c", (), "url: a url is scheme://host[:port][/path] and nothing else"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused(url, credentials, problem):

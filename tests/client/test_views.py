@@ -1,13 +1,14 @@
 """views: the start, the snapshot and following changes, by a clock that is not real."""
 
 import json
+from pathlib import Path
 
 import pytest
 from scripted import environment
 
 from pyconfserve.client.layers import Layers
 from pyconfserve.client.snapshot import Snapshot
-from pyconfserve.client.steps import Emit, Wait
+from pyconfserve.client.steps import Emit, Send, Wait, Warn, Work
 from pyconfserve.client.target import Credentials, Target, make_servers
 from pyconfserve.client.views import (
     Plan,
@@ -367,3 +368,118 @@ def test_a_stale_view_is_confirmed_by_the_leader(stepper, plan, later, emissions
     steps.close()
     views = stepper.taken.emitted
     assert [view.configuration.stale_since for view in views] == [None] * emissions
+
+
+def test_changes_that_come_at_once_are_not_asked_for_in_a_loop(stepper, plan):
+    """The first is followed at once; from the second on pauses grow to the interval."""
+    answers = [ok(str(n), a=n) for n in range(2, 10)]
+    taken = watched(stepper, plan(chance=0.5), answers, first=ok("1", a=1))
+    assert [each["a"] for each in values(taken)] == [*range(2, 10)]
+    assert taken.waits == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+
+
+def test_a_wait_ends_a_row_of_changes_that_come_at_once(stepper, plan):
+    """Two in a row are asked for with jitter; after a wait, at once again."""
+    answers = [ok("2", a=2), ok("3", a=3), (ok("4", a=4), 5), ok("5", a=5)]
+    taken = watched(stepper, plan(chance=1.0), answers, first=ok("1", a=1))
+    assert taken.waits == [pytest.approx(1.2)]
+
+
+def test_the_interval_bounds_the_pause_between_changes(stepper, plan):
+    """Whoever asks every tenth of a second gets that."""
+    answers = [ok(str(n), a=n) for n in range(2, 6)]
+    taken = watched(stepper, plan(chance=0.5, poll_interval=0.1), answers, first=ok("1", a=1))  # fmt: skip
+    assert taken.waits == [0.1] * 3
+
+
+def test_a_pause_that_the_server_asks_for_is_kept(stepper, plan):
+    """Up to the interval."""
+    answers = [Response(503, (("Retry-After", n),)) for n in ("12", "0", "3600")]
+    taken = watched(stepper, plan(), answers, first=ok("1", a=1))
+    assert taken.waits == [12.0, 2.0, 30.0]
+
+
+class Releasing(Led):
+    """A snapshot that notes how often it was released."""
+
+    leads, released = True, 0
+
+    def release(self):
+        self.released += 1
+        super().release()
+
+
+@pytest.mark.parametrize(
+    ("answer", "released"),
+    [(Response(401), 1), (Response(404), 1), (REFUSED, 0), (Response(503), 0), (same("1"), 0)],
+)  # fmt: skip
+def test_a_leader_that_cannot_help_releases_the_lock(stepper, plan, answer, released):
+    """Others may have better credentials; a server that is down is down for all."""
+    plan = plan(snapshot=True)
+    led = Releasing(plan.snapshot.path, plan.target, None, plan.patience.now)
+    watched(stepper, plan._replace(snapshot=led), [answer], first=ok("1", a=1))
+    assert led.released == released + 1  # at the end of the steps
+
+
+def test_a_leader_that_cannot_write_releases_the_lock(stepper, plan, tmp_path):
+    """What it hears reaches nobody else."""
+    plan = plan(snapshot=True)
+    led = Releasing(tmp_path / "absent" / "x", plan.target, None, plan.patience.now)
+    answers = [(same("1"), 30)] * 2
+    watched(stepper, plan._replace(snapshot=led), answers, first=ok("1", a=1))
+    assert led.released == 3
+
+
+def test_a_reader_asks_by_itself_when_the_snapshot_does_not_help(stepper, plan):
+    """It is absent, unreadable, another's, or was not confirmed for two minutes."""
+    plan = plan(snapshot=True, chance=0.5)
+    path = Path(plan.snapshot.path)
+    stepper.take(configuration_steps(plan), [ok("1", a=1)])
+    (view,) = stepper.taken.emitted
+    stepper.taken.emitted.clear()
+    stepper.taken.sent.clear()
+    led = Led(path, plan.target, None, plan.patience.now)
+    steps = watch_steps(plan._replace(snapshot=led), view)
+
+    def until_asked():
+        """The waits until the next request."""
+        nonlocal step
+        waits = 0
+        while not isinstance(step, Send):
+            if isinstance(step, Wait):
+                waits += 1
+                stepper.taken.time += step.seconds
+            if isinstance(step, Warn):
+                stepper.taken.warnings.append(step.text)
+            try:
+                result = step.call() if isinstance(step, Work) else None
+            except ValueError as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(result)
+        return waits
+
+    def answered(response):
+        nonlocal step
+        stepper.taken.time += 30
+        step = steps.send(response)
+
+    step = next(steps)
+    assert until_asked() == 121
+    answered(same("1"))  # and written, so that others need not ask
+    assert until_asked() == 121
+    path.write_text("canary")
+    answered(Response(503))
+    assert until_asked() == 1
+    path.unlink()
+    answered(Response(503))
+    assert until_asked() == 1
+    other = Snapshot(path, plan.target._replace(application="payments"), None, led._now)
+    answered(Response(503))
+    other.keep("http://config", '"9"', ok("9", a=9).body)
+    assert until_asked() == 1
+    steps.close()
+    assert [text.partition(": ")[2] for text in stepper.taken.warnings if "ignored" in text] == [
+        "it is corrupt",
+        "it is of another application, profile, label or server",
+    ]  # fmt: skip

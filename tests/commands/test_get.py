@@ -2,8 +2,10 @@
 
 import base64
 import json
+import os
 import socket
 import subprocess
+import sys
 
 import pytest
 
@@ -76,12 +78,12 @@ def test_variables_are_safe_for_a_shell(run, served, tmp_path):
 
 def test_what_is_no_variable_is_reported(run, config_server):
     """On standard error, without its value; the others come."""
-    served = config_server({"orders/prod": {"a.b": "1", "a-b": "secret", "a/b": "secret"}})
+    served = config_server({"orders/prod": {"a.b": "1", "a-b": "secret", "1/b": "secret"}})
     expected = (
         0,
         "A_B=1\n",
-        "pyconfserve: 'a-b' is left out: it would be A_B, which a.b is already\n"
-        "pyconfserve: 'a/b' is left out: it is no name of a variable\n",
+        "pyconfserve: 'a-b' is left out: it would be A_B, which 'a.b' is already\n"
+        "pyconfserve: '1/b' is left out: it is no name of a variable\n",
     )
     assert run("get", served.url, "orders", "prod", "--format", "env") == expected
 
@@ -97,8 +99,56 @@ def test_one_value(run, served, key, text):
 
 def test_a_key_that_is_absent(run, served):
     """Also one that is only the beginning of others."""
-    expected = (1, "", "pyconfserve: error: there is no db\n")
-    assert run("get", served.url, "orders", "prod", "--key", "db") == expected
+    asked = ("get", served.url, "orders", "prod", "--key")
+    for key in ("d", "db.", "tags[", "greeting.x"):
+        assert run(*asked, key) == (1, "", f"pyconfserve: error: there is no {key}\n")
+    expected = "there is no db, but below it are 'db.pool', 'db.url', 'db.password'"
+    assert run(*asked, "db") == (1, "", f"pyconfserve: error: {expected}\n")
+    expected = "there is no tags, but below it are 'tags[0]', 'tags[1]'"
+    assert run(*asked, "tags") == (1, "", f"pyconfserve: error: {expected}\n")
+
+
+def test_of_many_keys_below_one_the_first_are_named(run, config_server):
+    """Escaped, as they may hold what a terminal obeys."""
+    served = config_server({"orders/prod": {"a": {f"k{number}\x1b": 1 for number in range(9)}}})
+    status, out, errors = run("get", served.url, "orders", "prod", "--key", "a")
+    named = ", ".join(f"'a.k{number}\\x1b'" for number in range(5))
+    assert (status, out) == (1, "")
+    assert errors == f"pyconfserve: error: there is no a, but below it are {named} and 4 more\n"
+
+
+def got(served, environ, output):
+    """Exit status and stderr of a `get` that writes to *output*."""
+    command = [sys.executable, "-m", "pyconfserve", "get", served.url, "orders", "prod"]
+    done = subprocess.run(command, env=environ, stdout=output, stderr=subprocess.PIPE, text=True, timeout=20)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_output_that_cannot_be_written_is_exit_1(served, environ):
+    """In one line, whatever is left in buffers."""
+    with open("/dev/full", "wb") as full:
+        expected = "pyconfserve: error: standard output: No space left on device\n"
+        assert got(served, environ, full) == (1, expected)
+
+
+@pytest.mark.parametrize("size", [1, 1_000_000])
+def test_a_pipe_that_nobody_reads_ends_it_quietly(config_server, environ, size):
+    """As `cat` ends: with the status of SIGPIPE as a shell has it."""
+    served = config_server({"orders/prod": {"a": "x" * size}})
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as output:
+        assert got(served, environ, output) == (141, "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a POSIX shell")
+def test_closed_output_is_exit_1(served, environ):
+    """There is no stream then."""
+    script = 'exec "$@" >&-'
+    command = ["sh", "-c", script, "sh", sys.executable, "-m", "pyconfserve", "get", served.url, "orders", "prod"]
+    done = subprocess.run(command, env=environ, stderr=subprocess.PIPE, text=True, timeout=20)
+    assert (done.returncode, done.stderr) == (1, "pyconfserve: error: standard output: it is closed\n")
 
 
 def test_profile_and_label_are_by_place(run, served):

@@ -50,13 +50,24 @@ def test_unless_it_is_overridden(run, served):
     assert (shown(done)["TAGS_0"], done[2]) == ("a", "")
 
 
+@pytest.mark.parametrize("flags", [(), ("--override",)])
+def test_the_command_is_found_where_the_caller_would(run, config_server, tmp_path, flags):
+    """A server does not choose what is run."""
+    (tmp_path / "echo").write_text("#!/bin/sh\necho stolen\n")
+    (tmp_path / "echo").chmod(0o755)
+    served = config_server({"orders/prod": {"path": str(tmp_path)}})
+    done = run("run", *flags, served.url, "orders", "prod", "--", "echo", "mine")
+    problem = "'path' is left out: it would be PATH, which loads code into programs"
+    assert done == (0, "mine\n", f"pyconfserve: {problem}\n")
+
+
 def test_what_is_no_variable_is_reported(run, config_server):
     """And the command runs without it."""
     served = config_server({"orders/prod": {"a.b": 1, "a-b": 2, "0": 3}})
     done = run("run", served.url, "orders", "prod", *SHOW)
     assert shown(done)["A_B"] == "1"
     assert done[2] == (
-        "pyconfserve: 'a-b' is left out: it would be A_B, which a.b is already\n"
+        "pyconfserve: 'a-b' is left out: it would be A_B, which 'a.b' is already\n"
         "pyconfserve: '0' is left out: it is no name of a variable\n"
     )
 

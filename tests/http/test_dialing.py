@@ -81,7 +81,7 @@ def test_hanging_up_ends_what_is_held(listening):
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_addresses_need_no_look_up(host):
     """Nor does the name that every machine has."""
-    found = addresses_of(Origin("http", host, 80), Deadline(0))
+    found = addresses_of(Origin("http", host, 80), Deadline(0), Line())
     assert {each[-1][1] for each in found} == {80}
 
 
@@ -107,16 +107,39 @@ NAMED = Origin("http", "config", 80)
 
 def test_a_name_is_looked_up(listening):
     """And its errors are raised here."""
-    assert addresses_of(NAMED, Deadline(PATIENCE), Names([listening])) == [listening]
+    assert addresses_of(NAMED, Deadline(PATIENCE), Line(), Names([listening])) == [listening]
     for error in (socket.gaierror("no"), UnicodeError("no")):
         with pytest.raises(type(error)):
-            addresses_of(NAMED, Deadline(PATIENCE), Names(error))
+            addresses_of(NAMED, Deadline(PATIENCE), Line(), Names(error))
 
 
 def test_a_name_service_that_hangs_is_not_waited_for():
     """Beyond the deadline."""
     answered, began = threading.Event(), time.monotonic()
     with pytest.raises(TimeoutError):
-        addresses_of(NAMED, Deadline(0.05), Names([], answered))
+        addresses_of(NAMED, Deadline(0.05), Line(), Names([], answered))
+    answered.set()
+    assert time.monotonic() - began < PATIENCE / 2
+
+
+def test_hanging_up_ends_a_look_up():
+    """One that runs, and one to come; the thread of the name service is left alone."""
+    line, asked, answered = Line(), threading.Event(), threading.Event()
+
+    class Asked(Names):
+        def __call__(self, host, port, **options):
+            if not options.get("flags"):
+                asked.set()
+            return super().__call__(host, port, **options)
+
+    def hang_up():
+        assert asked.wait(PATIENCE)
+        line.hang_up()
+
+    threading.Thread(target=hang_up).start()
+    began = time.monotonic()
+    for _ in range(2):
+        with pytest.raises(ConnectionAbortedError):
+            addresses_of(NAMED, Deadline(PATIENCE), line, Asked([], answered))
     answered.set()
     assert time.monotonic() - began < PATIENCE / 2

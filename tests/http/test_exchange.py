@@ -10,7 +10,7 @@ import traceback
 import pytest
 from scripted import PATIENCE, ScriptedServer, drip, flood, hang, reply
 
-from pyconfserve.errors import ConfigError, ExchangeError
+from pyconfserve.errors import ConfigError, ExchangeError, SettingsError
 from pyconfserve.http.dialing import Line
 from pyconfserve.http.exchange import Exchange
 from pyconfserve.http.messages import Request, Response
@@ -387,8 +387,40 @@ def test_a_handshake_has_the_same_deadline(server):
     assert (reason, seconds < SHORT + 1) == (f"no answer within {SHORT:g} s", True)
 
 
-def test_files_of_tls_that_are_absent(server, tmp_path):
-    """The reason does not say where they are."""
-    exchange = Exchange(ca_file=str(tmp_path / "absent.pem"))
-    reason, _ = refused(exchange, server.url.replace("http:", "https:"))
-    assert reason == "the connection failed: No such file or directory"
+@pytest.mark.parametrize("option", ["ca_file", "client_cert", "client_key"])
+def test_files_of_tls_that_are_absent(certificate, tmp_path, option):
+    """A setting that is wrong is no outage; it names the option and the file."""
+    absent = str(tmp_path / "absent.pem")
+    options = {"client_cert": certificate[0], option: absent}
+    with pytest.raises(SettingsError) as caught:
+        Exchange(**options)
+    assert str(caught.value) == f"{option}: {absent}: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"ca_file": "bad"}, "ca_file: bad: it holds no certificate in PEM"),
+        ({"client_cert": "bad"}, "client_cert: bad: it holds no certificate and key in PEM"),
+        ({"client_cert": "cert"}, "client_cert: cert: it holds no certificate and key in PEM"),
+        ({"client_cert": "cert", "client_key": "bad"}, "client_key: bad: it holds no key in PEM of the certificate in {cert}"),
+        ({"client_cert": "cert", "client_key": "other"}, "client_key: other: it holds no key in PEM of the certificate in {cert}"),
+        ({"client_cert": "cert", "client_key": "locked"}, "client_key: locked: it holds no key in PEM of the certificate in {cert}"),
+        ({"client_key": "key"}, "client_key: it needs a client_cert"),
+    ],
+)  # fmt: skip
+def test_files_of_tls_that_are_none(certificate, tmp_path, options, problem):
+    """No passphrase is asked for, and nothing of them is quoted."""
+    files = {name: str(tmp_path / name) for name in ("bad", "other", "locked")}
+    files |= dict(zip(("cert", "key"), certificate, strict=True))
+    (tmp_path / "bad").write_text("canary")
+    command = ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:prime256v1"]  # fmt: skip
+    subprocess.run([*command, "-out", files["other"]], check=True, capture_output=True)
+    command = ["openssl", "pkcs8", "-topk8", "-in", files["key"], "-passout", "pass:canary"]  # fmt: skip
+    subprocess.run([*command, "-out", files["locked"]], check=True, capture_output=True)
+    with pytest.raises(SettingsError) as caught:
+        Exchange(**{option: files[name] for option, name in options.items()})
+    expected = problem.partition(": ")[2].replace("{cert}", files["cert"])
+    for name in options.values():
+        expected = expected.replace(f"{name}: ", f"{files[name]}: ", 1)
+    assert (caught.value.key, caught.value.problem) == (problem.partition(": ")[0], expected)  # fmt: skip

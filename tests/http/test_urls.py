@@ -39,6 +39,8 @@ def test_a_url_has_its_parts(url, origin, base, userinfo, text):
         ("http://c#canary", "a url is scheme://host[:port][/path] and nothing else"),
         ("http://c/a b", "a url is scheme://host[:port][/path] and nothing else"),
         ("http://c/é", "a url is scheme://host[:port][/path] and nothing else"),
+        ("http://u:1/canary@c", "a url is scheme://host[:port][/path] and nothing else"),
+        ("http://u:canary\ud800@c", "a url is malformed"),
         ("http://u:canary@c:port", "a url is malformed"),
         ("http://u:canary@c:99999", "a url is malformed"),
         ("http://[::1", "a url is malformed"),

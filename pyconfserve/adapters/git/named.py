@@ -31,6 +31,7 @@ _GOING = ".going"  # ends the name of a folder that is being removed
 _PATIENCE = 10.0  # seconds for one who removes it: that renames it
 _POLL = 0.01
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_tidying = threading.Lock()  # two at once would each remove what is too many
 
 
 class NamedBackend(GitConfigBackend):
@@ -128,7 +129,7 @@ def tidy(folder: str, most: int) -> None:
     basedir = os.path.dirname(os.path.abspath(folder))
     if Clone(folder, None, folder).fetched() is None:
         _remove(folder)
-    with suppress(OSError):
+    with _tidying, suppress(OSError):
         paths = _oldest_first(basedir)
         extra = len(paths) - most
         for path in paths:
