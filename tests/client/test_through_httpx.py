@@ -5,7 +5,6 @@ import asyncio
 import pytest
 from scripted import hang, reply
 
-from pyconfserve.adapters.starlette import make_starlette_config_server_routes
 from pyconfserve.backend import InMemoryConfigBackend
 from pyconfserve.client import Change
 from pyconfserve.errors import FetchError
@@ -14,6 +13,9 @@ from pyconfserve.server import ConfigServer
 
 httpx = pytest.importorskip("httpx")
 applications = pytest.importorskip("starlette.applications")
+from pyconfserve.adapters.starlette import (  # noqa: E402 - needs both
+    make_starlette_config_server_routes,
+)
 
 
 def over_asgi(backend):
