@@ -14,12 +14,14 @@
       SchemaViolation               422   the format of the file cannot hold the value
       Unauthenticated               401   not by whom it says
       Forbidden                     403   not with these rights
+      TooManyAttempts               429   too many passwords that were wrong
       DocumentError                 500   a stored document does not parse
       BackendError                  502   a store failed
         BackendUnavailable          503   … and trying again may help
         BackendMisconfigured        500   … and only its owner can help
+        BackendTimeout              504   … or did not answer in time
         StorageFull                 507   … because there is no room left
-      ProtocolError                 400   not HTTP we speak; one subclass a limit
+      ProtocolError                 400   not HTTP we speak; http/refusals.py has them
       ExchangeError                  -    a request of ours got no answer
       FetchError                     -    the client got no configuration
       SettingsError                  -    how the program was called; exit status 2
@@ -32,14 +34,13 @@ no full stop. It never quotes stored content, credentials or a path outside of a
 from __future__ import annotations
 
 __all__ = [
-    "BackendError", "BackendMisconfigured", "BackendUnavailable", "BodyTooLarge",
+    "BackendError", "BackendMisconfigured", "BackendTimeout", "BackendUnavailable",
     "ConfigError", "ConfigNotFound", "Conflict", "DocumentError", "ExchangeError",
-    "ExpectationFailed", "FetchError", "Forbidden", "HeadersTooLarge", "InvalidRequest",
-    "LengthRequired", "MethodNotAllowed", "MissingDependency", "PathEscapes",
-    "ProtocolError", "ReadOnlyBackend", "RequestTimeout", "SchemaViolation",
-    "SettingsError", "StorageFull", "TargetTooLong", "TooManyConnections",
-    "Unauthenticated", "UnknownMethod", "UnknownTransferCoding", "UnknownVersion",
-    "UnsupportedMedia", "ValueTooLarge", "VersionConflict", "WrongHost",
+    "FetchError", "Forbidden", "InvalidRequest", "MethodNotAllowed",
+    "MissingDependency", "PathEscapes", "ProtocolError", "ReadOnlyBackend",
+    "SchemaViolation", "SettingsError", "StorageFull", "TooManyAttempts",
+    "Unauthenticated", "UnsupportedMedia", "ValueTooLarge", "VersionConflict",
+    "WrongHost",
 ]  # fmt: skip
 
 
@@ -134,6 +135,16 @@ class Forbidden(ConfigError):
     status = 403
 
 
+class TooManyAttempts(ConfigError):
+    """Too many attempts to get in; `retry_after` is the seconds until the next."""
+
+    status = 429
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("too many attempts, try again later")
+        self.retry_after = retry_after
+
+
 class DocumentError(ConfigError):
     """A stored document does not parse.
 
@@ -177,6 +188,12 @@ class BackendMisconfigured(BackendError):
     status = 500
 
 
+class BackendTimeout(BackendError):
+    """A store did not answer in time."""
+
+    status = 504
+
+
 class StorageFull(BackendError):
     """No room is left to store this."""
 
@@ -188,66 +205,6 @@ class ProtocolError(ConfigError):
 
     status = 400
     path = ""
-
-
-class RequestTimeout(ProtocolError):
-    """The head or the body of a request did not arrive in time."""
-
-    status = 408
-
-
-class LengthRequired(ProtocolError):
-    """A method that carries a body, without saying how long it is."""
-
-    status = 411
-
-
-class BodyTooLarge(ProtocolError):
-    """A body above its limit, refused before it is read."""
-
-    status = 413
-
-
-class TargetTooLong(ProtocolError):
-    """A request line above its limit."""
-
-    status = 414
-
-
-class ExpectationFailed(ProtocolError):
-    """An `Expect` other than `100-continue`."""
-
-    status = 417
-
-
-class HeadersTooLarge(ProtocolError):
-    """Header lines above one of their limits."""
-
-    status = 431
-
-
-class UnknownMethod(ProtocolError):
-    """A method that no route of any server of this kind has."""
-
-    status = 501
-
-
-class UnknownTransferCoding(ProtocolError):
-    """A transfer coding other than `chunked`."""
-
-    status = 501
-
-
-class TooManyConnections(ProtocolError):
-    """All places for connections are taken."""
-
-    status = 503
-
-
-class UnknownVersion(ProtocolError):
-    """A version of HTTP other than 1.0 and 1.1."""
-
-    status = 505
 
 
 class ExchangeError(ConfigError):

@@ -18,7 +18,7 @@ PACKAGE = PROJECT / "pyconfserve"
 LEVELS = [
     ["", "http", "adapters"],  # packages that are names and nothing else
     ["addresses", "errors", "kept"],
-    ["http.messages", "http.dates", "http.urls", "environment.*"],
+    ["http.messages", "http.dates", "http.urls", "http.refusals", "environment.*"],
     ["http.grammar", "http.table", "http.dialing", "backend", "walk"],
     ["files"],
     ["http.exchange", "http.http11", "readings", "listing", "folder", "locations", "composite"],

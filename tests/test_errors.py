@@ -15,18 +15,24 @@ from pyconfserve.errors import (
     MethodNotAllowed,
     MissingDependency,
     PathEscapes,
+    ProtocolError,
     ReadOnlyBackend,
     SettingsError,
 )
+from pyconfserve.http import refusals
 
-TREE = {
-    name: kind
-    for name, kind in vars(errors).items()
-    if isinstance(kind, type) and issubclass(kind, Exception)
-}
+TREE, REFUSALS = (
+    {
+        name: kind
+        for name, kind in vars(module).items()
+        if isinstance(kind, type) and kind.__module__ == module.__name__
+    }
+    for module in (errors, refusals)
+)
 STATUSES = {
     "BackendError": 502,
     "BackendMisconfigured": 500,
+    "BackendTimeout": 504,
     "BackendUnavailable": 503,
     "BodyTooLarge": 413,
     "ConfigError": 500,
@@ -46,6 +52,7 @@ STATUSES = {
     "SchemaViolation": 422,
     "StorageFull": 507,
     "TargetTooLong": 414,
+    "TooManyAttempts": 429,
     "TooManyConnections": 503,
     "UnknownMethod": 501,
     "UnknownTransferCoding": 501,
@@ -63,12 +70,14 @@ def test_all_errors_have_one_root():
         name for name, kind in TREE.items() if not issubclass(kind, ConfigError)
     ] == []
     assert sorted(TREE) == sorted(errors.__all__)
+    assert {ProtocolError} == {kind.__bases__[0] for kind in REFUSALS.values()}
+    assert sorted(REFUSALS) == sorted(refusals.__all__)
 
 
 @pytest.mark.parametrize(("name", "status"), STATUSES.items())
 def test_an_error_has_a_status(name, status):
     """That of HTTP which says the same."""
-    assert status == TREE[name].status
+    assert status == {**TREE, **REFUSALS}[name].status
 
 
 def test_the_page_of_the_tree_is_true():

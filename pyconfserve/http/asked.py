@@ -6,9 +6,10 @@ from functools import lru_cache
 from typing import Any
 
 from ..environment.rendering import JSON, V2_JSON
-from ..errors import BodyTooLarge, DocumentError, InvalidRequest, UnsupportedMedia
+from ..errors import DocumentError, InvalidRequest, UnsupportedMedia
 from .grammar import LARGEST_BODY
 from .messages import Request
+from .refusals import BodyTooLarge
 
 _MOST = 100  # parameters of a query: no route knows more than three
 _LONGEST_REMEMBERED = 256  # characters of an Accept header

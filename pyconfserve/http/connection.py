@@ -12,9 +12,10 @@ import math
 import socket
 from typing import NamedTuple, Protocol, cast
 
-from ..errors import ProtocolError, RequestTimeout, TooManyConnections
+from ..errors import ProtocolError
 from .http11 import CONTINUE, HeadMemo, Parser, serialize
 from .messages import Request, Response
+from .refusals import RequestTimeout, TooManyConnections
 from .replies import error_response
 from .routes import Routes
 from .watching import asks_to_wait, without_wait

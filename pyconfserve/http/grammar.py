@@ -9,18 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ..errors import (
+from ..errors import ProtocolError
+from .messages import Request, joined
+from .refusals import (
     BodyTooLarge,
     ExpectationFailed,
     HeadersTooLarge,
     LengthRequired,
-    ProtocolError,
     TargetTooLong,
     UnknownMethod,
     UnknownTransferCoding,
     UnknownVersion,
 )
-from .messages import Request, joined
 
 __all__ = [
     "LARGEST_BODY",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from ..errors import BodyTooLarge, HeadersTooLarge, ProtocolError, TargetTooLong
+from ..errors import ProtocolError
 from .grammar import (
     LARGEST_BODY,
     LARGEST_HEADERS,
@@ -21,6 +21,7 @@ from .grammar import (
     parse_header,
 )
 from .messages import Request, Response, reason
+from .refusals import BodyTooLarge, HeadersTooLarge, TargetTooLong
 
 __all__ = ["CONTINUE", "HeadMemo", "Parser", "serialize"]
 

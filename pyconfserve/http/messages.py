@@ -24,7 +24,7 @@ class Request(NamedTuple):
     `path` is raw, still percent-encoded, without the query. `headers` maps names in
     lower case to values; a header that stood there several times is joined by `, `.
     `host` is what the request was sent to: the authority of its target, else its Host
-    header.
+    header. `peer` is the address that it came from, where the edge tells.
     """
 
     method: str
@@ -34,6 +34,7 @@ class Request(NamedTuple):
     body: bytes = b""
     host: str = ""
     keep_alive: bool = True
+    peer: str = ""
 
 
 class Response(NamedTuple):

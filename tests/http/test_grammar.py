@@ -4,17 +4,7 @@ import time
 
 import pytest
 
-from pyconfserve.errors import (
-    BodyTooLarge,
-    ExpectationFailed,
-    HeadersTooLarge,
-    LengthRequired,
-    ProtocolError,
-    TargetTooLong,
-    UnknownMethod,
-    UnknownTransferCoding,
-    UnknownVersion,
-)
+from pyconfserve.errors import ProtocolError
 from pyconfserve.http import grammar
 from pyconfserve.http.grammar import (
     LARGEST_BODY,
@@ -26,6 +16,16 @@ from pyconfserve.http.grammar import (
     parse_header,
 )
 from pyconfserve.http.messages import Request
+from pyconfserve.http.refusals import (
+    BodyTooLarge,
+    ExpectationFailed,
+    HeadersTooLarge,
+    LengthRequired,
+    TargetTooLong,
+    UnknownMethod,
+    UnknownTransferCoding,
+    UnknownVersion,
+)
 
 HOST = "Host: a"
 BAD_LINE = "expected a method, a target and HTTP/1.1, each after one blank"

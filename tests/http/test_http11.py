@@ -4,15 +4,15 @@ import random
 
 import pytest
 
-from pyconfserve.errors import (
+from pyconfserve.errors import ProtocolError
+from pyconfserve.http.http11 import CONTINUE, HeadMemo, Parser, serialize
+from pyconfserve.http.messages import Request, Response
+from pyconfserve.http.refusals import (
     BodyTooLarge,
     HeadersTooLarge,
     LengthRequired,
-    ProtocolError,
     TargetTooLong,
 )
-from pyconfserve.http.http11 import CONTINUE, HeadMemo, Parser, serialize
-from pyconfserve.http.messages import Request, Response
 
 GET = b"GET /a/b HTTP/1.1\r\nHost: a\r\n\r\n"
 TAIL = b"GET /tail HTTP/1.1\r\nHost: a\r\n\r\n"
