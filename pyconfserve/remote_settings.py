@@ -18,7 +18,7 @@ from .environment import placeholders
 from .environment.properties import flatten
 from .environment.values import text_of
 from .errors import SettingsError
-from .settings import boolean
+from .setting_kinds import boolean
 from .settings_sources import nearest, read_file, relaxed
 
 __all__ = ["Find", "read_local", "remote_options"]

@@ -12,83 +12,20 @@ from dataclasses import Field, dataclass, field
 from functools import partial
 from typing import Any
 
-from .environment import names
-from .errors import InvalidRequest
+from . import setting_kinds as kinds
 from .folder import REFRESH_INTERVAL
 
-__all__ = ["PREFIX", "Settings", "boolean", "flag_of", "help_of", "variable_of"]
+__all__ = ["PREFIX", "Settings", "flag_of", "help_of", "variable_of"]
 
 PREFIX = "pyfly.config-server."
 _VARIABLES = "PYCONFSERVE_"
-_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "")
-
-
-def _text(value: Any) -> str:
-    return str(value).strip()
-
-
-def boolean(value: Any) -> bool:
-    """A switch's word, `yes` or `off`; raises ValueError for any other."""
-    text = str(value).strip().lower()
-    if text not in (*_TRUE, *_FALSE):
-        raise ValueError("expected true or false")
-    return text in _TRUE
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    """A list, or a text with commas."""
-    items = value if isinstance(value, list | tuple) else str(value).split(",")
-    return tuple(text for item in items if (text := str(item).strip()))
-
-
-def _locations(value: Any) -> tuple[str, ...]:
-    """Folders, without the `file:` that Spring's settings have in front."""
-    return tuple(
-        text.removeprefix("file://").removeprefix("file:") for text in _texts(value)
-    )
-
-
-def _port(value: Any) -> int:
-    text = str(value).strip()
-    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
-        raise ValueError("expected a port from 0 to 65535")
-    return int(text)
-
-
-def _seconds(value: Any) -> float:
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = -1.0
-    if not 0 <= seconds <= 86_400:
-        raise ValueError("expected seconds from 0 to 86400")
-    return seconds
-
-
-def _label(value: Any) -> str:
-    try:
-        return names.label(_text(value))
-    except InvalidRequest as error:
-        raise ValueError(error.problem) from error
-
-
-def _one_of(choices: tuple[str, ...], value: Any) -> str:
-    if value not in choices:
-        raise ValueError(f"expected {' or '.join(choices)}")
-    return str(value)
-
-
-def _options(value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ValueError("expected names and values")
-    return {str(name).replace("-", "_"): option for name, option in value.items()}
 
 
 def _setting(
     key: str,
     default: Any,
     help: str,
-    parse: Callable[[Any], Any] = _text,
+    parse: Callable[[Any], Any] = kinds.text,
     *,
     flag: str = "",
 ) -> Any:
@@ -103,21 +40,21 @@ class Settings:
     """All settings of a server, validated; every default is safe."""
 
     enabled: bool = _setting(
-        "enabled", False, "whether configure() and mount() do anything", boolean
+        "enabled", False, "whether configure() and mount() do anything", kinds.boolean
     )
     root: str | None = _setting("backend.root", None, "the folder to serve")
     search_locations: tuple[str, ...] = _setting(
         "backend.search-locations",
         (),
         "folders in tiers, highest precedence first; saves go to the first",
-        _locations,
+        kinds.locations,
         flag="--search-location",
     )
     native_search_locations: tuple[str, ...] = _setting(
         "native.search-locations",
         (),
         "the older name of backend.search-locations",
-        _locations,
+        kinds.locations,
     )
     backend_type: str = _setting(
         "backend.type",
@@ -125,12 +62,14 @@ class Settings:
         "filesystem, memory, git, or module:Class for one's own",
     )
     backend_options: Mapping[str, Any] = _setting(
-        "backend.options", {}, "keyword arguments for module:Class", _options
+        "backend.options", {}, "keyword arguments for module:Class", kinds.options
     )
     git_uri: str | None = _setting(
         "backend.git.uri", None, "the repository of backend.type git"
     )
-    git_label: str = _setting("backend.git.label", "main", "its default label", _label)
+    git_label: str = _setting(
+        "backend.git.label", "main", "its default label", kinds.label
+    )
     git_clone_dir: str | None = _setting(
         "backend.git.clone-dir",
         None,
@@ -138,20 +77,20 @@ class Settings:
         flag="--clone-dir",
     )
     git_search_paths: tuple[str, ...] = _setting(
-        "backend.git.search-paths", (), "folders in it beside its root", _texts
+        "backend.git.search-paths", (), "folders in it beside its root", kinds.texts
     )
     git_refresh_rate: float = _setting(
         "backend.git.refresh-rate",
         30.0,
         "seconds between looks at origin, 0 for /monitor alone",
-        _seconds,
+        kinds.seconds,
         flag="--refresh-rate",
     )
     git_verify_commits: bool = _setting(
         "backend.git.verify-commits",
         True,
         "stay at the last commit whose files parse",
-        boolean,
+        kinds.boolean,
     )
     git_author: str = _setting(
         "backend.git.author",
@@ -168,16 +107,19 @@ class Settings:
         "backend.git.known-hosts-file", "", "the keys of hosts that ssh may talk to"
     )
     git_skip_ssl_validation: bool = _setting(
-        "backend.git.skip-ssl-validation", False, "take any certificate", boolean
+        "backend.git.skip-ssl-validation", False, "take any certificate", kinds.boolean
     )
     git_timeout: float = _setting(
-        "backend.git.timeout", 10.0, "seconds of silence before it is away", _seconds
+        "backend.git.timeout",
+        10.0,
+        "seconds of silence before it is away",
+        kinds.seconds,
     )
     label: str | None = _setting(
         "default-label",
         None,
         "the label of requests that name none (main)",
-        _label,
+        kinds.label,
         flag="--label",
     )
     base_path: str = _setting(
@@ -185,31 +127,70 @@ class Settings:
     )
     host: str = _setting("host", "127.0.0.1", "the address to listen on", flag="--host")
     port: int = _setting(
-        "port", 8888, "the port to listen on, 0 for any free one", _port, flag="--port"
+        "port",
+        8888,
+        "the port to listen on, 0 for any free one",
+        kinds.port,
+        flag="--port",
     )
     refresh_interval: float = _setting(
         "refresh-interval",
         REFRESH_INTERVAL,
         "seconds until an edit on disk shows, 0 to look at every request",
-        _seconds,
+        kinds.seconds,
         flag="--refresh-interval",
     )
     read_only: bool = _setting(
-        "read-only", False, "refuse saves", boolean, flag="--read-only"
+        "read-only", False, "refuse saves", kinds.boolean, flag="--read-only"
     )
     allow_hosts: tuple[str, ...] = _setting(
         "allow-hosts",
         (),
         "Hosts to answer for beside loopback names, * for any",
-        _texts,
+        kinds.texts,
         flag="--allow-host",
     )
     insecure: bool = _setting(
         "insecure",
         False,
         "let anyone who reaches --host read, without users; needs --allow-host",
-        boolean,
+        kinds.boolean,
         flag="--insecure",
+    )
+    users: str | tuple[Any, ...] | None = _setting(
+        "users",
+        None,
+        "a file of who may do what: python -m pyconfserve user --help",
+        kinds.users,
+        flag="--users",
+    )
+    tls_cert: str = _setting(
+        "tls.cert", "", "the certificate to serve https by, in PEM", flag="--tls-cert"
+    )
+    tls_key: str = _setting("tls.key", "", "its private key, in PEM", flag="--tls-key")
+    tls_key_password: str = _setting("tls.key-password", "", "what opens that")
+    tls_client_ca: str = _setting(
+        "tls.client-ca",
+        "",
+        "take only clients with a certificate of these authorities, in PEM",
+        flag="--tls-client-ca",
+    )
+    workers: int = _setting(
+        "workers", 1, "processes that serve", kinds.count, flag="--workers"
+    )
+    backend_timeout: float = _setting(
+        "backend.timeout",
+        30.0,
+        "seconds until a store that does not answer is a 504",
+        kinds.seconds,
+        flag="--backend-timeout",
+    )
+    access_log: str = _setting(
+        "access-log",
+        "off",
+        "a line a request: off, common or json",
+        partial(kinds.one_of, ("off", "common", "json")),
+        flag="--access-log",
     )
     encrypt_key: str = _setting(
         "encrypt.key", "", "the password of {cipher} values, or an RSA key in PEM"
@@ -227,23 +208,26 @@ class Settings:
         "encrypt.key-store.alias", "", "the key in it"
     )
     encrypt_enabled: bool = _setting(
-        "encrypt.enabled", True, "open {cipher} values, else hand them on", boolean
+        "encrypt.enabled",
+        True,
+        "open {cipher} values, else hand them on",
+        kinds.boolean,
     )
     monitor_secret: tuple[str, ...] = _setting(
-        "monitor.secret", (), "what webhooks to /monitor are signed with", _texts
+        "monitor.secret", (), "what webhooks to /monitor are signed with", kinds.texts
     )
     unsigned_monitor: bool = _setting(
         "monitor.unsigned",
         False,
         "take webhooks without a signature",
-        boolean,
+        kinds.boolean,
         flag="--unsigned-monitor",
     )
     log_format: str = _setting(
         "log-format",
         "text",
         "text or json",
-        partial(_one_of, ("text", "json")),
+        partial(kinds.one_of, ("text", "json")),
         flag="--log-format",
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 from .environment import formats, placeholders, properties
 from .environment.activation import is_active
 from .environment.nesting import nest
-from .errors import ConfigError, SettingsError
+from .errors import ConfigError, InvalidRequest, SettingsError
 from .settings import PREFIX, Settings, variable_of
 
 __all__ = [
@@ -34,7 +34,7 @@ def relaxed(key: str) -> str:
 
 
 _KNOWN = {relaxed(PREFIX + setting.metadata["key"]): setting for setting in _FIELDS}
-_OPTIONS = relaxed(f"{PREFIX}backend.options")
+_TREES = [relaxed(PREFIX + key) for key in ("backend.options", "users")]
 
 
 def parse_setting(setting: Field[Any], value: Any, source: str) -> Any:
@@ -132,11 +132,12 @@ def _of_mapping(
     Raises SettingsError for an unknown key below PREFIX.
     """
     values: dict[str, Any] = {}
-    options: dict[str, Any] = {}
+    trees: dict[str, dict[str, Any]] = {}
     for key, value in _leaves(source):
         name = relaxed(key.partition("[")[0])
-        if name.startswith(f"{_OPTIONS}."):
-            options[key.split(".", _OPTIONS.count(".") + 1)[-1]] = value
+        tree, below = _tree(key)
+        if below:
+            trees.setdefault(tree, {})[tree.rpartition(".")[2] + below] = value
         elif name in _KNOWN and "[" in key:
             values.setdefault(name, []).append(value)
         elif name in _KNOWN:
@@ -144,9 +145,24 @@ def _of_mapping(
         elif f"{name}.".startswith(relaxed(PREFIX)):
             known = [PREFIX + setting.metadata["key"] for setting in _FIELDS]
             raise SettingsError(nearest(key, known), key, where)
-    if options:
-        values[_OPTIONS] = nest(options)
+    for tree, flat in trees.items():
+        try:
+            [values[tree]] = nest(flat).values()
+        except InvalidRequest as error:
+            key = PREFIX + _KNOWN[tree].metadata["key"]
+            raise SettingsError(error.problem, key, where) from error
     return [(_KNOWN[name], value) for name, value in values.items()]
+
+
+def _tree(key: str) -> tuple[str, str]:
+    """The setting of maps or lists that *key* lies in, and the rest: `[0].name`."""
+    for tree in _TREES:
+        parts = key.split(".")
+        size = tree.count(".") + 1
+        head, bracket, index = ".".join(parts[:size]).partition("[")
+        if relaxed(head) == tree:
+            return tree, ".".join([bracket + index, *parts[size:]])
+    return "", ""
 
 
 def _leaves(source: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any]]:

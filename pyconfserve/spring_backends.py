@@ -11,7 +11,8 @@ from .composite import CompositeConfigBackend
 from .environment.overlay import DEFAULT_LABEL, SPRING
 from .errors import SettingsError
 from .filesystem import FilesystemConfigBackend
-from .settings import Settings, boolean
+from .setting_kinds import boolean
+from .settings import Settings
 from .settings_sources import nearest, relaxed
 from .spring_git import GitDefaults, make_git_backend
 from .spring_git_names import canonical

@@ -14,7 +14,7 @@ from .addresses import WEB
 from .environment import names
 from .environment.overlay import DEFAULT_LABEL
 from .errors import InvalidRequest, SettingsError
-from .settings import boolean
+from .setting_kinds import boolean
 from .spring_git_names import INHERITED, REPOS, WITHOUT_EFFECT
 
 if TYPE_CHECKING:

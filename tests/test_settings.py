@@ -45,6 +45,14 @@ def test_the_defaults():
         "read_only": False,
         "allow_hosts": (),
         "insecure": False,
+        "users": None,
+        "tls_cert": "",
+        "tls_key": "",
+        "tls_key_password": "",
+        "tls_client_ca": "",
+        "workers": 1,
+        "backend_timeout": 30.0,
+        "access_log": "off",
         "encrypt_key": "",
         "encrypt_salt": "deadbeef",
         "encrypt_key_store": None,
@@ -56,6 +64,12 @@ def test_the_defaults():
         "log_format": "text",
     }
     assert expected == asdict(Settings())
+
+
+def test_a_key_in_a_list_of_users_has_an_index():
+    """What is written like one and is none is refused by the setting's name."""
+    with pytest.raises(SettingsError, match=r"\Apyfly.config-server.users: a key has"):
+        read("users[0]name", "ci")
 
 
 def test_settings_are_frozen():
@@ -118,6 +132,17 @@ def test_defaults_are_not_shared():
         ("refresh-interval", 1.5, "refresh_interval", 1.5),
         ("refresh-interval", 86400, "refresh_interval", 86400.0),
         ("read-only", "true", "read_only", True),
+        ("users", " users.yml ", "users", "users.yml"),
+        ("users", [{"name": "ci"}], "users", ({"name": "ci"},)),
+        ("users[0].name", "ci", "users", ({"name": "ci"},)),
+        ("users[0].rights[0]", "read", "users", ({"rights": ["read"]},)),
+        ("tls.cert", "cert.pem", "tls_cert", "cert.pem"),
+        ("tls.key", "key.pem", "tls_key", "key.pem"),
+        ("tls.key-password", "secret", "tls_key_password", "secret"),
+        ("tls.client-ca", "ca.pem", "tls_client_ca", "ca.pem"),
+        ("workers", "4", "workers", 4),
+        ("backend.timeout", 2.5, "backend_timeout", 2.5),
+        ("access-log", "json", "access_log", "json"),
         (
             "allow-hosts",
             "a.example,b.example",
@@ -138,6 +163,13 @@ def test_a_value_is_read_as_its_type(key, value, field, expected):
     [
         ("enabled", "maybe", "expected true or false"),
         ("enabled", 2, "expected true or false"),
+        ("users", "", "expected a file or a list of users"),
+        ("users", [], "expected a file or a list of users"),
+        ("workers", 0, "expected a number from 1 to 256"),
+        ("workers", "-1", "expected a number from 1 to 256"),
+        ("workers", 257, "expected a number from 1 to 256"),
+        ("backend.timeout", "soon", "expected seconds from 0 to 86400"),
+        ("access-log", "loud", "expected off or common or json"),
         ("port", "65536", "expected a port from 0 to 65535"),
         ("port", "-1", "expected a port from 0 to 65535"),
         ("port", "8_888", "expected a port from 0 to 65535"),
