@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "run a command with it as environment variables",
     "encrypt": "encrypt a text for a {cipher} value",
     "decrypt": "decrypt a {cipher} value",
+    "user": "add, remove or list the users of a server",
 }
 
 
