@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from .backend import ConfigBackend, InMemoryConfigBackend
+from .credentials import Credentials
 from .errors import SettingsError
 from .filesystem import FilesystemConfigBackend
 from .server import ConfigServer
@@ -21,6 +22,7 @@ from .settings_sources import read_settings
 
 if TYPE_CHECKING:
     from .environment.cipher import Cipher
+    from .saves import Saves
     from .spring_settings import SpringSettings
 
 __all__ = [
@@ -65,12 +67,15 @@ def configure(settings: Any) -> ConfigServer | None:
 
 
 def build_server(
-    settings: Settings, spring: SpringSettings | None = None
+    settings: Settings,
+    spring: SpringSettings | None = None,
+    *,
+    saves: Saves | None = None,
 ) -> ConfigServer:
     """The server that *settings* describe, whether enabled or not.
 
-    With *spring*, those of a Java server, it speaks Spring's dialect. Raises
-    SettingsError.
+    With *spring*, those of a Java server, it speaks Spring's dialect. *saves* is the
+    count that it shares with other processes. Raises SettingsError.
     """
     options: dict[str, Any] = {}
     if spring is None:
@@ -84,6 +89,8 @@ def build_server(
         read_only=settings.read_only,
         cipher=make_cipher_of(settings),
         decrypts=settings.encrypt_enabled,
+        timeout=settings.backend_timeout or None,
+        saves=saves,
         **options,
     )
 
@@ -121,7 +128,8 @@ def mount(app: Any, settings: Any) -> ConfigServer | None:
 
     *app* is Starlette's or FastAPI's; the server is None when it is not enabled. The
     routes come after those that *app* has and take whatever is below `base-path`:
-    without one, add your own routes first. Raises MissingDependency without Starlette,
+    without one, add your own routes first. With `users` they know who asks, else your
+    application decides who may reach them. Raises MissingDependency without Starlette,
     and what configure raises.
     """
     known = read_settings(settings)
@@ -130,7 +138,10 @@ def mount(app: Any, settings: Any) -> ConfigServer | None:
         from .adapters.starlette import make_starlette_config_server_routes
 
         routes = make_starlette_config_server_routes(
-            server, known.base_path, allow_hosts=known.allow_hosts
+            server,
+            known.base_path,
+            allow_hosts=known.allow_hosts,
+            authority=Credentials(known).authority(),
         )
         app.router.routes.extend(routes)
     return server

@@ -60,22 +60,22 @@ def _fill(
         return text
     if len(within) > _DEEPEST:
         raise PlaceholderError("placeholders are nested too deep")
-    filled, rest, length = [], text, len(text)
-    while (start := rest.find("${")) >= 0:
-        if rest[:start].endswith("\\"):
-            filled += [rest[: start - 1], "${"]
-            rest = rest[start + 2 :]
+    filled, at, length = [], 0, len(text)
+    while (start := text.find("${", at)) >= 0:
+        if start > at and text[start - 1] == "\\":
+            filled += [text[at : start - 1], "${"]
+            at = start + 2
             continue
-        end = _closing(rest, start + 2)
+        end = _closing(text, start + 2)
         if end < 0:
             break
-        value = _value(rest[start + 2 : end], find, within, budget)
-        filled += [rest[:start], value]
+        value = _value(text[start + 2 : end], find, within, budget)
+        filled += [text[at:start], value]
         length += len(value)
         if length > _LONGEST + len(text):
             raise PlaceholderError("placeholders lead to a text without end")
-        rest = rest[end + 1 :]
-    return "".join([*filled, rest])
+        at = end + 1
+    return "".join([*filled, text[at:]])
 
 
 def _value(

@@ -2,59 +2,65 @@
 
 Rights are judged on names alone, before any look-up, so that an answer never tells
 whether what was asked for exists. Without users, the network is the boundary: who can
-reach the port, and by which Host.
+reach the port, and by which Host. With users, a browser that knows a password may be
+made to send it: where a change comes from counts all the same.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import lru_cache
+from typing import Any, Protocol
 
-from ..errors import Forbidden, WrongHost
+from ..environment.overlay import Lookup
+from ..environment.properties import flatten
+from ..errors import Forbidden, Unauthenticated, WrongHost
 from .messages import Request
+from .rights import ALL_RIGHTS
+from .users import EVERYONE, User
 
-__all__ = [
-    "ALL_RIGHTS",
-    "DECRYPT",
-    "ENCRYPT",
-    "LIST",
-    "MONITOR",
-    "READ",
-    "READ_ONLY_RIGHTS",
-    "WRITE",
-    "Access",
-    "is_loopback",
-]
+__all__ = ["Access", "Authority", "check_content", "is_loopback"]
 
-READ, WRITE, LIST, MONITOR = "read", "write", "list", "monitor"
-ENCRYPT, DECRYPT = "encrypt", "decrypt"
-ALL_RIGHTS = frozenset({READ, WRITE, LIST, MONITOR, ENCRYPT, DECRYPT})
-READ_ONLY_RIGHTS = frozenset({READ, MONITOR})  # a webhook brings its own signature
-
+_NOBODY = EVERYONE(())
 _LOOPBACK = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|\[::1\]|::1")
 _ORIGIN = re.compile(r"https?://(?P<host>[^/]+)")
+_CONTROLS = re.compile(r"spring\.(?:config|profiles)\b", re.IGNORECASE)
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+class Authority(Protocol):
+    """What knows users by the Authorization header that they send."""
+
+    def remembered(self, authorization: str) -> User | None:
+        """The user, where that takes no time."""
+        ...
+
+    async def verify(self, authorization: str, source: str) -> User:
+        """The user; raises Unauthenticated, TooManyAttempts."""
+        ...
+
+
 class Access:
-    """What anyone who reaches this server may do.
+    """What those who reach this server may do.
 
     *allow_hosts* are the Hosts it answers for beside loopback names, `*` for any; None
-    switches the rule off, for servers behind a framework that has its own. *rights* are
-    those of everyone, as no one is known by name. *shows_details* says whether /health
-    tells more than up or down.
+    switches the rule off, for servers behind a framework that has its own. *authority*
+    knows the users; without one all are strangers who have *rights*. *shows_details*
+    says whether /health tells strangers more than up or down.
     """
 
     def __init__(
         self,
         *,
         allow_hosts: Collection[str] | None = None,
+        authority: Authority | None = None,
         rights: Collection[str] = ALL_RIGHTS,
         shows_details: bool = False,
     ) -> None:
-        self._rights = frozenset(rights)
-        self.shows_details = shows_details
+        self._authority = authority
+        self._stranger = EVERYONE(rights)
+        self._shows_details = shows_details
         hosts = (
             None
             if allow_hosts is None or "*" in allow_hosts
@@ -74,15 +80,54 @@ class Access:
                 "this server does not answer for that Host: allow it with --allow-host"
             )
 
-    def check(self, request: Request, right: str) -> None:
-        """Raise Forbidden unless the sender has *right*.
+    def sender(self, request: Request) -> User | None:
+        """Who sends *request*, where that is known without a look at a password."""
+        if self._authority is None:
+            return self._stranger
+        authorization = request.headers.get("authorization")
+        return (authorization and self._authority.remembered(authorization)) or None
 
-        A change that comes from another site's page is refused, too.
+    async def authenticate(self, request: Request, *, is_public: bool = False) -> User:
+        """Who sends *request*; for what *is_public* that may be nobody.
+
+        Raises Unauthenticated, TooManyAttempts.
         """
-        if right and right not in self._rights:
-            raise Forbidden(f"the right to {right} is not given to everyone here")
+        sender = self.sender(request)
+        if sender is not None or self._authority is None:
+            return sender or self._stranger
+        authorization = request.headers.get("authorization")
+        if authorization is not None:
+            return await self._authority.verify(authorization, request.peer)
+        if is_public:
+            return _NOBODY
+        raise Unauthenticated("send the name and the password of a user, or a token")
+
+    def check(
+        self,
+        request: Request,
+        sender: User,
+        right: str,
+        lookup: Lookup | None = None,
+        path: str | None = None,
+    ) -> None:
+        """Raise Forbidden unless *sender* has *right* over all that is named.
+
+        *path* is that of a plain file. A change that comes from another site's page is
+        refused, too.
+        """
+        if right and right not in sender.rights:
+            whom = "this user" if sender.name else "everyone here"
+            raise Forbidden(f"the right to {right} is not given to {whom}")
+        if lookup is not None and not _covers(sender, lookup, path):
+            raise Forbidden(f"this user may not {right} what has these names")
         if request.method not in _SAFE_METHODS:
             _check_origin(request)
+
+    def may_see_details(self, sender: User, right: str) -> bool:
+        """Whether *sender* is told what concerns all applications, by *right*."""
+        if self._authority is None:
+            return self._shows_details
+        return right in sender.rights and not sender.is_restricted
 
 
 def is_loopback(name: str) -> bool:
@@ -98,6 +143,24 @@ def _is_known(host: str, hosts: Collection[str]) -> bool:
 def _name(host: str) -> str:
     """A Host without its port, in lower case, without the dot that ends a full name."""
     return re.sub(r":[0-9]+$", "", host).lower().removesuffix(".")
+
+
+def check_content(user: User, properties: Mapping[str, Any]) -> None:
+    """Raise Forbidden for what a *user* of some names may not save under them.
+
+    Keys of Spring Boot's own bring in other profiles and other files, which would then
+    be read under these names.
+    """
+    if user.is_restricted and any(map(_CONTROLS.match, flatten(properties))):
+        raise Forbidden(
+            "keys below spring.config and spring.profiles are saved only by users of "
+            "all names"
+        )
+
+
+def _covers(user: User, lookup: Lookup, path: str | None) -> bool:
+    names = lookup.applications, lookup.profiles
+    return user.covers(*names) if path is None else user.covers_file(*names, path)
 
 
 def _check_origin(request: Request) -> None:

@@ -9,11 +9,11 @@ from ..environment.cipher import CannotDecrypt, Cipher, decrypt_text, encrypt_te
 from ..environment.rendering import JSON
 from ..errors import ConfigNotFound, InvalidRequest
 from ..server import ConfigServer
-from .access import DECRYPT, ENCRYPT, READ
 from .asked import body_of
 from .messages import Request, Response
 from .replies import text_response
-from .table import Route
+from .rights import DECRYPT, ENCRYPT, READ
+from .table import Call, Route
 
 __all__ = ["encryption_routes"]
 
@@ -23,17 +23,17 @@ _Work = Callable[[str, str | None, Cipher], str]
 def encryption_routes(server: ConfigServer) -> tuple[Route, ...]:
     """The rows for *server*; without a key each answers 404 and says so."""
 
-    async def encrypt(_: object, request: Request, names: tuple[str, ...]) -> Response:
-        return await _answer(request, encrypt_text, _cipher(server))
+    async def encrypt(_: object, call: Call) -> Response:
+        return await _answer(call.request, encrypt_text, _cipher(server))
 
-    async def decrypt(_: object, request: Request, names: tuple[str, ...]) -> Response:
-        return await _answer(request, decrypt_text, _cipher(server))
+    async def decrypt(_: object, call: Call) -> Response:
+        return await _answer(call.request, decrypt_text, _cipher(server))
 
-    async def status(_: object, request: Request, names: tuple[str, ...]) -> Response:
+    async def status(_: object, call: Call) -> Response:
         _cipher(server)
         return text_response('{"status":"OK"}', JSON)
 
-    async def key(_: object, request: Request, names: tuple[str, ...]) -> Response:
+    async def key(_: object, call: Call) -> Response:
         public_key = _cipher(server).public_key()
         if public_key is None:
             raise ConfigNotFound("NOT_FOUND: no public key is there")
@@ -41,13 +41,17 @@ def encryption_routes(server: ConfigServer) -> tuple[Route, ...]:
 
     return (
         Route("POST", ("encrypt",), ENCRYPT, encrypt),
-        Route("POST", ("encrypt", None, None), ENCRYPT, encrypt),
+        Route("POST", ("encrypt", None, None), ENCRYPT, encrypt, _about),
         Route("POST", ("decrypt",), DECRYPT, decrypt),
-        Route("POST", ("decrypt", None, None), DECRYPT, decrypt),
+        Route("POST", ("decrypt", None, None), DECRYPT, decrypt, _about),
         Route("GET", ("encrypt", "status"), ENCRYPT, status),
         Route("GET", ("key",), READ, key),
-        Route("GET", ("key", None, None), READ, key),
+        Route("GET", ("key", None, None), READ, key, _about),
     )
+
+
+def _about(server: ConfigServer, call: Call) -> Call:
+    return call._replace(lookup=server.lookup(*call.segments[1:]))
 
 
 def _cipher(server: ConfigServer) -> Cipher:

@@ -20,17 +20,14 @@ from .grammar import (
     parse_head,
     parse_header,
 )
+from .memo import HeadMemo
 from .messages import Request, Response, reason
 from .refusals import BodyTooLarge, HeadersTooLarge, TargetTooLong
 
-__all__ = ["CONTINUE", "HeadMemo", "Parser", "serialize"]
+__all__ = ["CONTINUE", "Parser", "serialize"]
 
 _LONGEST_CHUNK_LINE = 256  # bytes; extensions are counted and ignored
 _MOST_BLANK_LINES = 2  # before a request line: RFC 9112 §2.2 asks to skip one
-_MEMO_OVERHEAD = 600  # bytes of a parsed request beside its head
-_MEMO_HEADER = 96  # and of each header
-_LARGEST_MEMO_HEAD = 2 * 1024  # bytes of a head that is remembered
-_LARGEST_MEMO = 4 * 1024 * 1024  # bytes of all remembered heads
 
 CONTINUE = Response(100)
 _NO_REQUEST = Request("", "")
@@ -39,34 +36,6 @@ _HEAD_END = re.compile(rb"\n\r?\n")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[\t\x20-\x7e\x80-\xff]*)?")
 
 Event = Request | Response | None
-
-
-class HeadMemo:
-    """Heads that were parsed before, without credentials or a body.
-
-    Parsing is a pure function of them.
-    """
-
-    def __init__(self, limit: int = _LARGEST_MEMO) -> None:
-        self._limit = limit
-        self._size = 0
-        self._requests: dict[bytes, Request] = {}
-        self.get: Callable[[bytes], Request | None] = self._requests.get
-
-    def keep(self, head: bytes, request: Request) -> None:
-        """Remember *head* if it may be; all is forgotten when the memo is full."""
-        if len(head) > _LARGEST_MEMO_HEAD or request.method not in ("GET", "HEAD"):
-            return
-        if head in self._requests:
-            return
-        if "authorization" in request.headers or "x-config-token" in request.headers:
-            return
-        size = len(head) + _MEMO_OVERHEAD + _MEMO_HEADER * len(request.headers)
-        if self._size + size > self._limit:
-            self._requests.clear()
-            self._size = 0
-        self._requests[head] = request
-        self._size += size
 
 
 class Parser:
@@ -108,12 +77,14 @@ class Parser:
     def next_event(self) -> Event:
         """The next Request, CONTINUE when the client waits for it, None to feed more.
 
-        Raises ProtocolError, whose status says what to answer.
+        Raises ProtocolError, whose status says what to answer, and the same again when
+        asked again.
         """
         try:
             return self._step()
         except ProtocolError as error:
             error.path = error.path or self._request.path
+            self._state = self._spent(error)
             raise
 
     def _step(self) -> Event:
@@ -125,14 +96,23 @@ class Parser:
                 return event
         return None
 
+    @staticmethod
+    def _spent(error: ProtocolError) -> Callable[[], Event]:
+        """The state after *error*: whatever is fed, it is raised again."""
+
+        def raise_again() -> Event:
+            raise error
+
+        return raise_again
+
     # the states, in the order of a request
 
     def _read_head(self) -> Event:
         self._skip_blank_lines()
         found = _HEAD_END.search(self._buffer, max(0, self._searched - 2))
         if found is None:
-            self._searched = len(self._buffer)
             self._check_unfinished_head()
+            self._searched = len(self._buffer)
             return None
         head = bytes(self._buffer[: found.end()])
         request = self._memo.get(head)
@@ -223,10 +203,12 @@ class Parser:
         return self._take(end + 2)[:-2]
 
     def _check_unfinished_head(self) -> None:
-        line_start = self._buffer.rfind(b"\n") + 1
-        if len(self._buffer) - line_start > LONGEST_LINE + 1:
-            kind = HeadersTooLarge if line_start else TargetTooLong
-            raise kind(f"a line of a head is at most {LONGEST_LINE} bytes")
+        start = self._buffer.rfind(b"\n", 0, self._searched) + 1
+        for line in self._buffer[start:].split(b"\n"):
+            if len(line) > LONGEST_LINE + 1:
+                kind = HeadersTooLarge if start else TargetTooLong
+                raise kind(f"a line of a head is at most {LONGEST_LINE} bytes")
+            start += len(line) + 1
         if len(self._buffer) > LARGEST_HEADERS:
             raise HeadersTooLarge(f"a head is at most {LARGEST_HEADERS} bytes")
 
@@ -247,11 +229,12 @@ def serialize(
     keep_alive: bool = True,
     says_keep_alive: bool = False,
     with_body: bool = True,
+    extra: str = "",
 ) -> bytes:
     """The bytes of an answer; *date* is the value of its Date header (RFC 9110 §5.6.7).
 
     *says_keep_alive* is for clients of HTTP/1.0, *with_body* False for the answer to
-    HEAD.
+    HEAD. *extra* is header lines with their ends, of this answer alone.
     """
     if response.status < 200:
         return _head(response.status, (), None) + b"\r\n"
@@ -264,9 +247,9 @@ def serialize(
         else "close"
     )
     tail = (
-        f"Date: {date}\r\nConnection: {connection}\r\n\r\n"
+        f"Date: {date}\r\n{extra}Connection: {connection}\r\n\r\n"
         if connection
-        else f"Date: {date}\r\n\r\n"
+        else f"Date: {date}\r\n{extra}\r\n"
     )
     head = _head(response.status, response.headers, length) + tail.encode("ascii")
     return head + response.body if with_body and length else head

@@ -39,12 +39,13 @@ class Monitor:
         self._refresh: asyncio.Task[None] | None = None
         self._is_asked_again = False
 
-    async def deliver(self, request: Request) -> list[str]:
+    async def deliver(self, request: Request, *, is_trusted: bool = False) -> list[str]:
         """The applications that a delivery is about; the refresh goes on without it.
 
+        One that *is_trusted* needs no signature: its sender is known otherwise.
         Raises Unauthenticated, InvalidRequest and UnsupportedMedia.
         """
-        if not self._takes_unsigned:
+        if not (self._takes_unsigned or is_trusted):
             verify(request, self._secrets, now=time.time())
         applications = await asyncio.to_thread(applications_of, request)
         if applications and not self._replays.is_replay(request):

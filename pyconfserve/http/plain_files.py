@@ -5,6 +5,7 @@ By the rules of spring.md 6, but never with a type that a browser would run.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 
 from ..environment.overlay import Lookup
@@ -19,15 +20,17 @@ from .replies import TEXT
 
 __all__ = ["answer_file"]
 
+_LONG = 64 * 1024  # characters: to fill in more would keep the event loop
+
 
 async def answer_file(
     server: ConfigServer, request: Request, lookup: Lookup, path: str | None
 ) -> Response:
     """The file at *path*, or 304; raises ConfigNotFound where there is none.
 
-    *path* None is a path that is never served.
+    No *path* is one that is never served.
     """
-    found = None if path is None else await server.file(lookup, path)
+    found = await server.file(lookup, path) if path else None
     if found is None:
         raise ConfigNotFound("no such file")
     body, content_type = found.data, BYTES
@@ -51,7 +54,9 @@ def _decoded(request: Request, data: bytes) -> str:
 async def _filled(server: ConfigServer, lookup: Lookup, text: str) -> str:
     environment, _ = await server.environment(lookup)
     properties = merge([source.properties for source in environment.sources])
-    return fill_from(text, properties)
+    if len(text) <= _LONG:
+        return fill_from(text, properties)
+    return await asyncio.to_thread(fill_from, text, properties)
 
 
 def _conditional(

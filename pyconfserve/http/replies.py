@@ -8,13 +8,19 @@ from typing import Any
 
 from ..answers import Answer
 from ..environment.rendering import JSON
-from ..errors import ConfigError, MethodNotAllowed
+from ..errors import (
+    ConfigError,
+    MethodNotAllowed,
+    TooManyAttempts,
+    Unauthenticated,
+)
 from .messages import Request, Response, reason
 
 __all__ = ["TEXT", "conditional", "error_response", "json_response", "text_response"]
 
 TEXT = "text/plain;charset=UTF-8"
 
+_CHALLENGE = ("WWW-Authenticate", 'Basic realm="pyconfserve", charset="UTF-8"')
 _PRIVATE = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 
 
@@ -55,7 +61,15 @@ def error_response(error: ConfigError, path: str) -> Response:
         "path": path,
     }
     response = json_response(content, status)
+    return response._replace(headers=(*_about(error), *response.headers))
+
+
+def _about(error: ConfigError) -> tuple[tuple[str, str], ...]:
+    """The headers that say what a client may do next."""
     if isinstance(error, MethodNotAllowed) and error.allowed:
-        allow = ("Allow", ", ".join(error.allowed))
-        return Response(status, (allow, *response.headers), response.body)
-    return response
+        return (("Allow", ", ".join(error.allowed)),)
+    if isinstance(error, Unauthenticated):
+        return (_CHALLENGE,)
+    if isinstance(error, TooManyAttempts):
+        return (("Retry-After", str(error.retry_after)),)
+    return ()

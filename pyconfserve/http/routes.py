@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..answers import NOTHING_STORED, Answers, Key, answer_key
+from ..answers import NOTHING_STORED, Answers, Counter, answer_key
 from ..environment import names
-from ..environment.overlay import Lookup
 from ..errors import (
     ConfigError,
     ConfigNotFound,
@@ -24,40 +23,45 @@ from ..errors import (
 from ..server import ConfigServer
 from ..watches import Watches
 from . import health
-from .access import LIST, MONITOR, READ, WRITE, Access
+from .about import (
+    MERGED_FILE,
+    about_bundle,
+    about_environment,
+    about_file,
+    about_merged_file,
+)
+from .access import Access, check_content
 from .asked import (
     accept_of,
     json_body,
     media_type_of,
-    parameters_of,
     resolves_placeholders,
-    target_of,
 )
 from .listed import Listed
 from .messages import Request, Response
-from .replies import conditional, error_response, json_response
-from .table import Route, fits, methods
+from .replies import conditional, error_response, json_response, text_response
+from .rights import LIST, MONITOR, READ, WRITE
+from .table import Call, Route, fits, methods
+from .targets import Meaning, Targets
 from .watching import answer_changed, wait_of
 
 if TYPE_CHECKING:
     from .monitor import Monitor  # few servers have one
 
-__all__ = ["Routes"]
+__all__ = ["Measures", "Routes"]
+
+Measures = Callable[[], tuple[str, str]]  # a content type and a text of it
 
 _logger = logging.getLogger("pyconfserve.routes")
-_MOST_REMEMBERED = 16_384  # targets with their Accept: ten thousand applications
-_LONGEST_REMEMBERED = 1024  # characters of one: 16 MB of all
-_FILE = re.compile(r"(.*)-(.*)\.(yml|yaml|json|properties)")
-_SUFFIX = re.compile(r"\b\.(?:yml|yaml|json|properties)\b")
 _ACTUATOR_JSON = "application/vnd.spring-boot.actuator.v3+json"
 
 
 class Routes:
     """The routes of one server below *base_path*, behind one *access* check.
 
-    /monitor is there with a *monitor*; /actuator, /encrypt, /decrypt and /key with
-    *all_routes*. *outer_path* is what /monitor and /actuator stand below, *base_path*
-    without one.
+    /monitor is there with a *monitor*, /metrics with *measures*; /actuator, /encrypt,
+    /decrypt and /key with *all_routes*. *outer_path* is what /monitor, /metrics and
+    /actuator stand below, *base_path* without one. *counter* counts answers.
 
     `handle` never raises. `ready` is its short cut for answers that are valid already:
     it never waits, so that an edge can answer without a task.
@@ -71,16 +75,20 @@ class Routes:
         outer_path: str | None = None,
         access: Access | None = None,
         monitor: Monitor | None = None,
+        measures: Measures | None = None,
+        counter: Counter | None = None,
         all_routes: bool = False,
     ) -> None:
         self._server = server
         self._access = access or Access()
         self._monitor = monitor
-        self._answers = Answers(server)
+        self._measures = measures
+        self._answers = Answers(server, counter=counter)
         self._listed = Listed(server)
         self._watches = Watches(server, self._answers)
-        self._keys: dict[tuple[str, str, str], tuple[Key, float]] = {}
-        base, outer = _ROUTES, _MONITOR if monitor else ()
+        self._targets = Targets()
+        base = _ROUTES
+        outer = (_MONITOR if monitor else ()) + (_METRICS if measures else ())
         if all_routes:
             from .encryption import encryption_routes
 
@@ -93,23 +101,25 @@ class Routes:
 
         A sender that may not read it gets the refusal here.
         """
-        kept = self._keys.get(target_of(request))
-        if kept is None or not _may_be_ready(request):
+        meaning = self._targets.meaning_of(request)
+        if meaning is None:
             return None
-        key, seconds = kept
         try:
             self._access.check_host(request)
-            self._access.check(request, READ)
+            sender = self._access.sender(request)
+            if sender is None:
+                return None  # handle finds out who it is
+            self._access.check(request, sender, READ, meaning.lookup)
         except ConfigError as error:
             return error_response(error, request.path)
         try:
-            answer = self._answers.ready(key)
+            answer = self._answers.ready(meaning.key)
         except ConfigError:
             return None  # handle asks the store again, and answers for it
         if answer is None:
             return None
         response = conditional(request, answer)
-        return None if seconds and response.status == 304 else response
+        return None if meaning.seconds and response.status == 304 else response
 
     async def handle(self, request: Request) -> Response:
         """The response to any request."""
@@ -121,6 +131,11 @@ class Routes:
         except Exception:
             _logger.exception("a request failed in an unforeseen way")
             return error_response(ConfigError("this server has failed"), request.path)
+
+    @property
+    def watchers(self) -> int:
+        """How many requests wait for a change."""
+        return self._watches.waiting
 
     def drain(self) -> None:
         """Answer those who wait for a change, and let nobody wait any more."""
@@ -136,9 +151,18 @@ class Routes:
         method = "GET" if request.method == "HEAD" else request.method
         for route, segments in fitting:
             if route.method == method:
-                self._access.check(request, route.right)
-                return await route.handler(self, request, segments)
+                return await self._call(route, request, segments)
         raise MethodNotAllowed(f"this route takes {', '.join(allowed)}", allowed)
+
+    async def _call(
+        self, route: Route, request: Request, segments: tuple[str, ...]
+    ) -> Response:
+        """Answer by the row of *route*: who asks, what for, whether they may, what."""
+        is_public = not route.right
+        sender = await self._access.authenticate(request, is_public=is_public)
+        call = route.about(self._server, Call(request, segments, sender))
+        self._access.check(request, sender, route.right, call.lookup, call.path)
+        return await route.handler(self, call)
 
     def _fitting(self, path: str) -> list[tuple[Route, tuple[str, ...]]]:
         """The rows that a path fits, each with its segments below the row's base.
@@ -161,108 +185,98 @@ class Routes:
             raise ConfigNotFound("no such route")
         return fitting
 
-    async def _environment(
-        self, request: Request, segments: tuple[str, ...]
-    ) -> Response:
-        if len(segments) == 3 and "useDefaultLabel" in parameters_of(request):
-            application, profile, path = segments
-            return await self._file_of(request, (application, profile), (path,))
-        if _SUFFIX.search(segments[1]):
-            raise ConfigNotFound("no such route: a profile has no suffix of a file")
-        lookup = self._server.lookup(*segments)
-        return await self._answer(request, lookup, media_type_of(accept_of(request)))
+    async def _environment(self, call: Call) -> Response:
+        if call.path is not None:
+            return await self._plain_file(call)
+        return await self._answer(call, media_type_of(accept_of(call.request)))
 
-    async def _file(self, request: Request, segments: tuple[str, ...]) -> Response:
+    async def _file(self, call: Call) -> Response:
         """All sources merged into one file, as `[/label]/orders-prod.yml`."""
-        found = _FILE.fullmatch(segments[-1])
-        assert found is not None  # the route's pattern
-        lookup = self._server.lookup(found[1], found[2], *segments[:-1])
         from ..environment.file_rendering import renderer_name  # few ask for these
 
         renderer = renderer_name(
-            found[3],
-            resolves=resolves_placeholders(request),
+            call.segments[-1].rpartition(".")[2],
+            resolves=resolves_placeholders(call.request),
             escapes=self._server.dialect.escapes_properties,
         )
-        return await self._answer(request, lookup, renderer)
+        return await self._answer(call, renderer)
 
-    async def _plain_file(
-        self, request: Request, segments: tuple[str, ...]
-    ) -> Response:
-        return await self._file_of(request, segments[:3], segments[3:])
-
-    async def _file_of(
-        self, request: Request, asked: tuple[str, ...], path: tuple[str, ...]
-    ) -> Response:
+    async def _plain_file(self, call: Call) -> Response:
         from .plain_files import answer_file  # few ask for these
 
-        lookup = self._server.lookup(*asked)
-        server = self._server_for(request)
-        return await answer_file(server, request, lookup, names.path(path))
+        server = self._server_for(call.request)
+        assert call.lookup is not None  # the row is about names
+        return await answer_file(server, call.request, call.lookup, call.path)
 
     def _server_for(self, request: Request) -> ConfigServer:
         headers = request.headers
         token, state = headers.get("x-config-token"), headers.get("x-config-state")
         return self._server.for_request(token, state)
 
-    async def _answer(
-        self, request: Request, lookup: Lookup, renderer: str
-    ) -> Response:
+    async def _answer(self, call: Call, renderer: str) -> Response:
+        request, lookup = call.request, call.lookup
+        assert lookup is not None  # the row is about names
         seconds = wait_of(request)
-        server = self._server_for(request)
         # What was made with a request's own credentials is for this request alone.
-        answers = self._answers if server is self._server else Answers(server)
+        answers = self._answers.of(self._server_for(request))
         answer = await answers.get(lookup, renderer)
         if answer is None:
             raise ConfigNotFound(NOTHING_STORED)
         if answers is self._answers:
-            self._remember(request, answer_key(lookup, renderer), seconds)
+            meaning = Meaning(answer_key(lookup, renderer), lookup, seconds)
+            self._targets.keep(request, meaning)
         response = conditional(request, answer)
         if response.status != 304 or not seconds or answers is not self._answers:
             return response
-        answer = answer.known()
-        return await answer_changed(
-            self._watches, request, lookup, renderer, answer, seconds
+        changed = await answer_changed(
+            self._watches, request, lookup, renderer, answer.known(), seconds
         )
+        # Rights may have been taken away meanwhile.
+        sender = await self._access.authenticate(request)
+        self._access.check(request, sender, READ, lookup)
+        return changed
 
-    def _remember(self, request: Request, key: Key, seconds: float) -> None:
-        """Keep what a target means, which `ready` then need not find out again."""
-        target = target_of(request)
-        if sum(map(len, target)) <= _LONGEST_REMEMBERED:
-            if len(self._keys) >= _MOST_REMEMBERED:
-                self._keys.clear()
-            self._keys[target] = key, seconds
-
-    async def _save(self, request: Request, segments: tuple[str, ...]) -> Response:
+    async def _save(self, call: Call) -> Response:
         if self._server.is_read_only:
             raise ReadOnlyBackend
         # A large body takes a while, in which others are answered.
-        properties = await asyncio.to_thread(json_body, request)
-        application, profile, *label = segments
+        properties = await asyncio.to_thread(json_body, call.request)
+        check_content(call.sender, properties)
+        application, profile, *label = call.segments
         saved = await self._server.save(
             application, profile, properties, *label or (self._server.default_label,)
         )
         return json_response(saved)
 
-    async def _list(self, request: Request, segments: tuple[str, ...]) -> Response:
-        return await self._listed.get()
+    async def _list(self, call: Call) -> Response:
+        return await self._listed.get(call.sender)
 
-    async def _deliver(self, request: Request, segments: tuple[str, ...]) -> Response:
+    async def _deliver(self, call: Call) -> Response:
         assert self._monitor is not None  # else the row is not in the table
-        return json_response(await self._monitor.deliver(request))
+        is_trusted = bool(call.sender.name) and MONITOR in call.sender.rights
+        applications = await self._monitor.deliver(call.request, is_trusted=is_trusted)
+        return json_response(applications)
 
-    async def _actuator(self, request: Request, segments: tuple[str, ...]) -> Response:
-        status, report = await health.actuator(self._server, segments[1:])
+    async def _actuator(self, call: Call) -> Response:
+        status, report = await health.actuator(self._server, call.segments[1:])
         return json_response(report, status, _ACTUATOR_JSON)
 
-    async def _health(self, request: Request, segments: tuple[str, ...]) -> Response:
+    async def _health(self, call: Call) -> Response:
         status, report = await health.report(
-            self._server, with_details=self._access.shows_details
+            self._server,
+            with_details=self._access.may_see_details(call.sender, LIST),
         )
         return json_response(report, status)
 
+    async def _metrics(self, call: Call) -> Response:
+        assert self._measures is not None  # else the row is not in the table
+        content_type, text = self._measures()
+        return text_response(text, content_type)
 
-_MONITOR = (Route("POST", ("monitor",), MONITOR, Routes._deliver),)
+
+# A webhook brings its own signature.
+_MONITOR = (Route("POST", ("monitor",), "", Routes._deliver),)
+_METRICS = (Route("GET", ("metrics",), LIST, Routes._metrics),)
 _ACTUATOR = (
     Route("GET", ("actuator", "health"), "", Routes._actuator),
     Route("GET", ("actuator", "health", "liveness"), "", Routes._actuator),
@@ -272,21 +286,14 @@ _ACTUATOR = (
 _ROUTES: tuple[Route, ...] = (
     Route("GET", ("_list",), LIST, Routes._list),
     Route("GET", ("health",), "", Routes._health),
-    Route("GET", (_FILE,), READ, Routes._file),
-    Route("GET", (None, _FILE), READ, Routes._file),
-    Route("GET", (None, None), READ, Routes._environment),
-    Route("GET", (None, None, None), READ, Routes._environment),
-    Route("GET", (None, None, None, ...), READ, Routes._plain_file),
-    Route("POST", (None, None), WRITE, Routes._save),
-    Route("POST", (None, None, None), WRITE, Routes._save),
+    Route("GET", (MERGED_FILE,), READ, Routes._file, about_merged_file),
+    Route("GET", (None, MERGED_FILE), READ, Routes._file, about_merged_file),
+    Route("GET", (None, None), READ, Routes._environment, about_environment),
+    Route("GET", (None,) * 3, READ, Routes._environment, about_environment),
+    Route("GET", (None, None, None, ...), READ, Routes._plain_file, about_file),
+    Route("POST", (None, None), WRITE, Routes._save, about_bundle),
+    Route("POST", (None, None, None), WRITE, Routes._save, about_bundle),
 )
-
-
-def _may_be_ready(request: Request) -> bool:
-    """Whether its answer could be one that is kept: not for credentials of its own."""
-    headers = request.headers
-    has_own = "x-config-token" in headers or "x-config-state" in headers
-    return request.method in ("GET", "HEAD") and not has_own
 
 
 def _parts(path: str) -> tuple[str, ...]:

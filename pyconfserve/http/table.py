@@ -1,4 +1,4 @@
-"""Rows of a route table: patterns of segments, and which rows a path fits."""
+"""Rows of a route table: patterns of segments, which rows a path fits, and a call."""
 
 from __future__ import annotations
 
@@ -7,24 +7,43 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import EllipsisType
 from typing import Any, NamedTuple
 
+from ..environment.overlay import Lookup
 from .messages import Request, Response
+from .users import User
 
-__all__ = ["Part", "Route", "fits", "methods"]
+__all__ = ["Call", "Part", "Route", "fits", "methods"]
 
 Part = str | re.Pattern[str] | None | EllipsisType
+
+
+class Call(NamedTuple):
+    """A request for one row of the table: by whom, and what it is about.
+
+    `segments` are those below the row's base, decoded. `lookup` has the names by which
+    rights are judged, and `path` that of a plain file, "" for one that is never served;
+    None where a row is not about any.
+    """
+
+    request: Request
+    segments: tuple[str, ...]
+    sender: User
+    lookup: Lookup | None = None
+    path: str | None = None
 
 
 class Route(NamedTuple):
     """One row of the table.
 
     In `pattern` a text is a segment, None any one, an expression one that matches, and
-    `...` at its end one or more of any.
+    `...` at its end one or more of any. `right` is what a sender needs, "" for nothing.
+    `about` fills in what a call is about, from its segments alone.
     """
 
     method: str
     pattern: tuple[Part, ...]
     right: str
-    handler: Callable[[Any, Request, tuple[str, ...]], Awaitable[Response]]
+    handler: Callable[[Any, Call], Awaitable[Response]]
+    about: Callable[[Any, Call], Call] = lambda _, call: call
 
 
 def fits(route: Route, segments: tuple[str, ...]) -> bool:

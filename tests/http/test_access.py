@@ -1,9 +1,14 @@
 """access: which Hosts are answered, and who may do what."""
 
+import asyncio
+
 import pytest
 
-from pyconfserve.errors import Forbidden, WrongHost
-from pyconfserve.http.access import (
+from pyconfserve.environment.overlay import make_lookup
+from pyconfserve.errors import Forbidden, Unauthenticated, WrongHost
+from pyconfserve.http.access import Access, check_content, is_loopback
+from pyconfserve.http.messages import Request
+from pyconfserve.http.rights import (
     ALL_RIGHTS,
     DECRYPT,
     ENCRYPT,
@@ -12,11 +17,10 @@ from pyconfserve.http.access import (
     READ,
     READ_ONLY_RIGHTS,
     WRITE,
-    Access,
-    is_loopback,
 )
-from pyconfserve.http.messages import Request
+from pyconfserve.http.users import EVERYONE, User
 
+NOT_READ = "this user may not read what has these names"
 FOREIGN_ORIGIN = "a change may not come from a page of another site (Origin)"
 FOREIGN_SITE = "a change may not come from a page of another site (Sec-Fetch-Site)"
 WRONG_HOST = "this server does not answer for that Host: allow it with --allow-host"
@@ -104,7 +108,7 @@ def test_loopback_is_this_machine(name, expected):
 @pytest.mark.parametrize("right", [READ, WRITE, LIST, ""])
 def test_everything_is_allowed_unless_said_otherwise(right):
     """Without users and rights, whoever reaches the server may do everything."""
-    assert refusal(Access().check, request(), right) is None
+    assert refusal(Access().check, request(), EVERYONE(ALL_RIGHTS), right) is None
 
 
 @pytest.mark.parametrize(
@@ -119,7 +123,8 @@ def test_everything_is_allowed_unless_said_otherwise(right):
 def test_a_right_that_is_not_given_is_refused(right, expected):
     """What needs no right is allowed; the refusal names the right and nothing else."""
     access = Access(rights=READ_ONLY_RIGHTS)
-    assert expected == refusal(access.check, request(), right)
+    sender = access.sender(request())
+    assert expected == refusal(access.check, request(), sender, right)
 
 
 # changes from other sites
@@ -149,19 +154,132 @@ def test_a_right_that_is_not_given_is_refused(right, expected):
 def test_a_change_comes_from_our_own_pages(headers, host, expected):
     """A change whose Origin is another host, or which says it is cross-site, is refused."""
     sent = request("POST", host, **headers)
-    assert expected == refusal(Access().check, sent, WRITE)
+    assert expected == refusal(Access().check, sent, EVERYONE([WRITE]), WRITE)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
 def test_reading_does_not_look_at_the_origin(method):
     """A page of another site cannot read an answer; that it asks does no harm."""
     sent = request(method, origin="http://evil", sec_fetch_site="cross-site")
-    assert refusal(Access().check, sent, READ) is None
+    assert refusal(Access().check, sent, EVERYONE([READ]), READ) is None
 
 
 def test_details_are_hidden_unless_shown():
-    """What /health tells is the owner's choice."""
-    assert (
-        Access().shows_details,
-        Access(shows_details=True).shows_details,
-    ) == (False, True)
+    """What /health tells strangers is the owner's choice."""
+    stranger = EVERYONE(ALL_RIGHTS)
+    assert not Access().may_see_details(stranger, LIST)
+    assert Access(shows_details=True).may_see_details(stranger, LIST)
+
+
+# users
+
+
+class Desk:
+    """Knows two users: one at once, the other after a look; and nobody else."""
+
+    known = User("known", frozenset([READ, LIST]))
+    orders = User("orders", frozenset([READ, WRITE, LIST]), ("orders", "orders-*"), ("*",))
+
+    def remembered(self, authorization):
+        return self.known if authorization == "known" else None
+
+    async def verify(self, authorization, source):
+        if (authorization, source) == ("orders", "10.0.0.7"):
+            return self.orders
+        raise Unauthenticated("no")
+
+
+def sender_of(sent, **options):
+    """Who sends it, by Access.authenticate; the message of an error."""
+    try:
+        return asyncio.run(Access(authority=Desk()).authenticate(sent, **options)).name
+    except Unauthenticated as error:
+        return str(error)
+
+
+def test_a_sender_is_found_out_once_it_takes_time():
+    """Who is remembered is known at once; others by a look that needs their address."""
+    access = Access(authority=Desk(), rights=ALL_RIGHTS)
+    assert [access.sender(request(authorization=text)) for text in ("known", "orders")] == [Desk.known, None]
+    assert access.sender(request()) is None
+    assert sender_of(request(authorization="known")) == "known"
+    assert sender_of(request(authorization="orders")._replace(peer="10.0.0.7")) == "orders"
+    assert sender_of(request(authorization="orders")._replace(peer="10.0.0.8")) == "no"
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_public", "expected"),
+    [
+        ({}, False, "send the name and the password of a user, or a token"),
+        ({}, True, ""),
+        ({"authorization": "wrong"}, False, "no"),
+        ({"authorization": "wrong"}, True, "no"),
+        ({"authorization": ""}, True, "no"),
+    ],
+)
+def test_who_says_nothing_is_nobody(headers, is_public, expected):
+    """For what is public that is enough; who says something wrong is refused there, too."""
+    assert expected == sender_of(request(**headers), is_public=is_public)
+
+
+def test_nobody_may_do_nothing():
+    """Who is nobody has none of the rights that strangers have elsewhere."""
+    access = Access(authority=Desk(), rights=ALL_RIGHTS)
+    nobody = asyncio.run(access.authenticate(request(), is_public=True))
+    refused = [refusal(access.check, request(), nobody, right) is not None for right in sorted(ALL_RIGHTS)]
+    assert all(refused)
+    assert refusal(access.check, request(), nobody, "") is None
+
+
+@pytest.mark.parametrize(
+    ("right", "application", "path", "expected"),
+    [
+        (READ, "orders", None, None),
+        (READ, "orders-eu", None, None),
+        (READ, "orders,orders-eu", None, None),
+        (READ, "payments", None, NOT_READ),
+        (READ, "orders,payments", None, NOT_READ),
+        (READ, "payments,orders", None, NOT_READ),
+        (READ, "application", None, NOT_READ),
+        (READ, "Orders", None, NOT_READ),
+        (READ, "team(_)orders", None, NOT_READ),
+        (WRITE, "orders", None, None),
+        (WRITE, "payments", None, NOT_READ.replace("read", "write")),
+        (DECRYPT, "orders", None, "the right to decrypt is not given to this user"),
+        (READ, "orders", "nginx.conf", None),
+        (READ, "orders", "payments.yml", NOT_READ),
+        (READ, "orders", "payments/key.pem", NOT_READ),
+        (READ, "orders", "", None),
+    ],
+)
+def test_rights_are_for_names(right, application, path, expected):
+    """Each name of a list counts; the shared application is one like any other."""
+    lookup = make_lookup(application, "prod")
+    assert expected == refusal(Access(authority=Desk()).check, request(), Desk.orders, right, lookup, path)
+
+
+def test_details_are_for_who_may_list_all():
+    """A user of some names is not told about the others."""
+    access = Access(authority=Desk(), shows_details=True)
+    assert [access.may_see_details(user, LIST) for user in (Desk.known, Desk.orders, EVERYONE(()))] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("properties", "is_refused"),
+    [
+        ({"spring": {"profiles": {"include": "prod"}}}, True),
+        ({"spring.profiles.include": "prod"}, True),
+        ({"spring.profiles.group.dev": ["prod"]}, True),
+        ({"spring.config.import": "payments.yml"}, True),
+        ({"Spring.Config.Activate.on-profile": "x"}, True),
+        ({"spring": {"config.import": "x"}}, True),
+        ({"spring.datasource.url": "x"}, False),
+        ({"my.spring.profiles": "x"}, False),
+        ({}, False),
+    ],
+    ids=str,
+)
+def test_who_may_some_names_brings_in_no_others(properties, is_refused):
+    """Keys that would have other profiles or files read under one's own names are refused."""
+    assert is_refused is (refusal(check_content, Desk.orders, properties) is not None)
+    assert refusal(check_content, Desk.known, properties) is None

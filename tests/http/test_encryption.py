@@ -13,9 +13,10 @@ from pyconfserve import ConfigServer, InMemoryConfigBackend
 from pyconfserve.auto_configuration import build_server
 from pyconfserve.environment.overlay import SPRING
 from pyconfserve.errors import SettingsError
-from pyconfserve.http.access import READ_ONLY_RIGHTS, Access
+from pyconfserve.http.access import Access
 from pyconfserve.http.grammar import LARGEST_BODY
 from pyconfserve.http.messages import Request, Response
+from pyconfserve.http.rights import READ_ONLY_RIGHTS
 from pyconfserve.http.routes import Routes
 from pyconfserve.settings import Settings
 

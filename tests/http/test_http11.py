@@ -5,7 +5,8 @@ import random
 import pytest
 
 from pyconfserve.errors import ProtocolError
-from pyconfserve.http.http11 import CONTINUE, HeadMemo, Parser, serialize
+from pyconfserve.http.http11 import CONTINUE, Parser, serialize
+from pyconfserve.http.memo import HeadMemo
 from pyconfserve.http.messages import Request, Response
 from pyconfserve.http.refusals import (
     BodyTooLarge,
@@ -122,6 +123,8 @@ REFUSED = {
     "endless request line": (b"a" * 9000, [TargetTooLong]),
     "long header": (GET[:-2] + b"X: " + b"a" * 8190 + b"\r\n\r\n", [HeadersTooLarge]),
     "endless header": (GET[:-2] + b"X: " + b"a" * 9000, [HeadersTooLarge]),
+    "endless request line, then a header": (b"a" * 9000 + b"\r\nX: ", [TargetTooLong]),
+    "endless header, then another": (GET[:-2] + b"X: " + b"a" * 9000 + b"\r\nY: ", [HeadersTooLarge]),
     "many headers": (GET[:-2] + b"X: 1\r\n" * 100 + b"\r\n", [HeadersTooLarge]),
     "large head": (GET[:-2] + (b"X: " + b"a" * 8000 + b"\r\n") * 9 + b"\r\n", [HeadersTooLarge]),
     "endless head": (GET[:-2] + (b"X: " + b"a" * 8000 + b"\r\n") * 9, [HeadersTooLarge]),
@@ -198,6 +201,20 @@ def test_nothing_is_read_after_an_error(data, expected):
     assert expected == outcome([data + TAIL])
 
 
+@table(REFUSED)
+def test_an_error_spends_the_parser(data, expected):
+    """Whoever asks again is given the same error, whatever has come since."""
+    parser, found = Parser(), []
+    for piece in (data, TAIL):
+        parser.feed(piece)
+        with pytest.raises(ProtocolError) as caught:  # noqa: PT012
+            while parser.next_event() is not None:
+                pass
+        found.append(caught.value)
+    assert found == [found[0]] * 2
+    assert type(found[0]) is expected[-1]
+
+
 @table(COMPLETE)
 def test_a_memo_changes_no_event(data, expected):
     """A second parser with the heads of the first gives the same events."""
@@ -246,70 +263,6 @@ def test_a_parser_knows_where_it_stands(data, is_idle, is_in_body, buffered):
         parser.is_in_body,
         parser.buffered,
     )
-
-
-# the memo
-
-
-def head_of(length, method="GET", *headers):
-    """A head of *length* bytes."""
-    start = f"{method} /a/b HTTP/1.1\r\nHost: a\r\n{''.join(headers)}X: "
-    return start.encode() + b"x" * (length - len(start) - 4) + b"\r\n\r\n"
-
-
-@pytest.mark.parametrize(
-    ("data", "is_kept"),
-    [
-        (GET, True),
-        (GET.replace(b"GET", b"HEAD"), True),
-        (head_of(2048), True),
-        (head_of(2049), False),
-        (head_of(100, "DELETE"), False),
-        (head_of(100, "OPTIONS"), False),
-        (POST % (0, b""), False),
-        (head_of(100, "GET", "Content-Length: 0\r\n"), True),
-        (head_of(100, "GET", "Authorization: Basic eDp5\r\n"), False),
-        (head_of(100, "GET", "X-Config-Token: t\r\n"), False),
-        (head_of(100, "GET", "x-CONFIG-token: t\r\n"), False),
-    ],
-    ids=["get", "head", "2 KiB", "above 2 KiB", "delete", "options", "post", "length 0", "credentials", "token", "token, other case"],
-)  # fmt: skip
-def test_a_memo_keeps_plain_heads(data, is_kept):
-    """Small heads of GET and HEAD without credentials are remembered, and nothing else."""
-    memo = HeadMemo()
-    [request] = outcome([data], memo)
-    assert (request if is_kept else None) == memo.get(data)
-
-
-@pytest.mark.parametrize(
-    "framing",
-    ["Content-Length: 2\r\n\r\nhi", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"],
-    ids=["length", "chunked"],
-)
-def test_a_memo_keeps_no_head_with_a_body(framing):
-    """A head that a body follows must not be taken for a whole request."""
-    memo = HeadMemo()
-    data = b"GET /a/b HTTP/1.1\r\nHost: a\r\n" + framing.encode()
-    assert len(outcome([data], memo)) == 1
-    assert memo.get(data.partition(b"\r\n\r\n")[0] + b"\r\n\r\n") is None
-
-
-def test_a_remembered_head_is_not_parsed_again():
-    """The very request that was made for a head comes back for it."""
-    memo = HeadMemo()
-    [first] = outcome([GET], memo)
-    [second] = outcome([GET], memo)
-    assert first is second
-
-
-def test_a_full_memo_forgets_everything():
-    """A memo never holds more than its limit: one head too many empties it first."""
-    memo = HeadMemo(limit=250)
-    heads = [head_of(100, "GET", f"N: {number}\r\n") for number in range(3)]
-    for head in heads:
-        outcome([head], memo)
-    expected = [False, False, True]
-    assert expected == [memo.get(head) is not None for head in heads]
 
 
 # answers

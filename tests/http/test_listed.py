@@ -10,6 +10,7 @@ from pyconfserve import ConfigServer
 from pyconfserve.backend import ConfigSource
 from pyconfserve.errors import BackendUnavailable
 from pyconfserve.http.listed import Listed
+from pyconfserve.http.users import EVERYONE
 
 
 class Held:
@@ -46,15 +47,15 @@ def test_those_who_ask_while_a_list_is_made_share_the_next_one():
     async def run():
         backend = Held()
         listed = Listed(ConfigServer(backend))
-        first = asyncio.create_task(listed.get())
+        first = asyncio.create_task(listed.get(EVERYONE(())))
         await settled()
-        others = [asyncio.create_task(listed.get()) for _ in range(11)]
+        others = [asyncio.create_task(listed.get(EVERYONE(()))) for _ in range(11)]
         await settled()
         assert backend.lists == 1
         backend.gate.set()
         found = await asyncio.gather(first, *others)
         assert [names(one) for one in found] == [["list1"]] + [["list2"]] * 11
-        assert names(await listed.get()) == ["list3"]
+        assert names(await listed.get(EVERYONE(()))) == ["list3"]
 
     asyncio.run(run())
 
@@ -65,7 +66,7 @@ def test_who_leaves_takes_it_from_nobody():
     async def run():
         backend = Held()
         listed = Listed(ConfigServer(backend))
-        one, two = (asyncio.create_task(listed.get()) for _ in range(2))
+        one, two = (asyncio.create_task(listed.get(EVERYONE(()))) for _ in range(2))
         await settled()
         one.cancel()
         await settled()
@@ -81,14 +82,14 @@ def test_an_error_is_that_of_all_who_shared_it(caplog):
     async def run():
         backend = Held(BackendUnavailable("away"))
         listed = Listed(ConfigServer(backend))
-        tasks = [asyncio.create_task(listed.get()) for _ in range(3)]
+        tasks = [asyncio.create_task(listed.get(EVERYONE(()))) for _ in range(3)]
         await settled()
         tasks.pop().cancel()
         backend.gate.set()
         for task in tasks:
             with pytest.raises(BackendUnavailable):
                 await task
-        alone = asyncio.create_task(listed.get())
+        alone = asyncio.create_task(listed.get(EVERYONE(())))
         await settled()
         alone.cancel()
         await settled()
@@ -104,13 +105,13 @@ def test_another_loop_makes_its_own():
     listed = Listed(ConfigServer(backend))
 
     async def leave():
-        asyncio.create_task(listed.get())  # noqa: RUF006
+        asyncio.create_task(listed.get(EVERYONE(())))  # noqa: RUF006
         await settled()
 
     async def run():
         backend.gate = asyncio.Event()
         backend.gate.set()
-        return names(await listed.get())
+        return names(await listed.get(EVERYONE(())))
 
     asyncio.run(leave())
     assert asyncio.run(run()) == ["list2"]

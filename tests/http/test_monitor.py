@@ -11,9 +11,10 @@ import pytest
 
 from pyconfserve import ConfigServer, InMemoryConfigBackend
 from pyconfserve.errors import BackendUnavailable
-from pyconfserve.http.access import READ_ONLY_RIGHTS, Access
+from pyconfserve.http.access import Access
 from pyconfserve.http.messages import Request, Response
 from pyconfserve.http.monitor import Monitor
+from pyconfserve.http.rights import READ_ONLY_RIGHTS
 from pyconfserve.http.routes import Routes
 
 SECRET = "s3cret"

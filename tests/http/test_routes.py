@@ -14,10 +14,11 @@ from pyconfserve.backend import InMemoryConfigBackend
 from pyconfserve.environment.overlay import SPRING
 from pyconfserve.errors import BackendUnavailable, ConfigError, ProtocolError
 from pyconfserve.filesystem import FilesystemConfigBackend
-from pyconfserve.http.access import READ_ONLY_RIGHTS, Access
+from pyconfserve.http.access import Access
 from pyconfserve.http.grammar import LARGEST_BODY
 from pyconfserve.http.messages import Request, Response, reason
 from pyconfserve.http.replies import error_response
+from pyconfserve.http.rights import READ_ONLY_RIGHTS
 from pyconfserve.http.routes import Routes
 from pyconfserve.server import ConfigServer
 
