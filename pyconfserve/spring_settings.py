@@ -1,8 +1,8 @@
 """The Java server's own settings, read unchanged: files, relaxed names, its variables.
 
 Every key under `spring.cloud.config.server` is known here, with an effect or with a
-warning that it has none; an unknown one is an error with the nearest name. What would
-protect something in Java and cannot do so here yet is refused.
+warning that it has none; an unknown one is an error with the nearest name. So is what
+protects something in Java and would not here: `spring.security.*`, `server.ssl.*`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from .environment.values import text_of
 from .errors import SettingsError
 from .settings_sources import nearest, relaxed
 from .spring_git_names import GIT_NAMES, canonical, variable_names
+from .spring_tls import TLS, TLS_NAMES, tls_fields
+from .spring_users import USER_NAMES, users_of
 
 __all__ = ["NATIVE_NAMES", "SERVER", "SpringSettings", "read_spring"]
 
@@ -44,6 +46,8 @@ _READ = (
     *(f"{SERVER}{name}" for name in ("fail-on-composite-error", "native.order")),
     f"{SERVER}reverse-location-order",
     *(f"{SERVER}native.{name}" for name in NATIVE_NAMES),
+    *USER_NAMES,
+    *TLS_NAMES,
 )
 _WITHOUT_EFFECT = (
     "encrypt.fail-on-error",
@@ -61,10 +65,7 @@ _WITHOUT_EFFECT = (
 _KNOWN = (*_FIELDS, *_READ, *_WITHOUT_EFFECT)
 _NAMES = {relaxed(name): name for name in _KNOWN}
 _FREE = ("overrides.", "health.", "git.", "composite[", "encrypt.")  # below SERVER
-_NOT_YET = {
-    "spring.security.user.": "users are not there yet, and this would protect nothing",
-    "server.ssl.": "TLS is not there yet, and this would encrypt nothing",
-}
+_SECURITY = "spring.security."  # what is not known there would protect nothing
 _SPELLED = re.compile(rf"^{re.escape(SERVER)}[a-z]+", re.IGNORECASE)
 _JOINED = re.compile(r"\]?[.\[]")
 _MEMBER = re.compile(rf"{re.escape(SERVER)}(?:git|composite\[\d+\])\.")
@@ -100,12 +101,17 @@ def read_spring(
     for key, value in raw.items():
         name = _name(key)
         _check(name, key)
-        if name in _KNOWN or name.startswith(SERVER):
+        if name in _KNOWN or name.startswith(SERVER) or relaxed(name).startswith(TLS):
             values[name] = _filled(name, text_of(value), raw, environ)
     for key in values:
         if key in _WITHOUT_EFFECT or key.startswith(f"{SERVER}health."):
             _logger.warning("%s has no effect here", key)
-    fields = {field: values[key] for key, field in _FIELDS.items() if key in values}
+    fields: dict[str, Any] = {
+        field: values[key] for key, field in _FIELDS.items() if key in values
+    }
+    fields |= tls_fields(values)
+    if users := users_of(values):
+        fields["users"] = users
     paths = [values.get("server.servlet.context-path"), values.get(f"{SERVER}prefix")]
     base_path = "/".join(part for path in paths if (part := (path or "").strip("/")))
     if base_path:
@@ -135,11 +141,14 @@ def _name(key: str) -> str:
 
 
 def _check(name: str, key: str) -> None:
-    """Refuse what is not known, and what protects in Java and would not here."""
-    for start, reason in _NOT_YET.items():
-        if relaxed(name).startswith(start):
-            raise SettingsError(reason, key)
-    if not name.startswith(SERVER) or name in _KNOWN:
+    """Refuse what is not known, as far as it is ours or protects something in Java."""
+    if name in _KNOWN:
+        return
+    if relaxed(name).startswith(_SECURITY):
+        raise SettingsError(
+            f"{nearest(name, USER_NAMES)}; it would protect nothing", key
+        )
+    if not name.startswith(SERVER):
         return
     if name.removeprefix(SERVER).startswith(_FREE):
         return
@@ -166,17 +175,17 @@ def _variables(environ: Mapping[str, str], flat: Iterable[str]) -> dict[str, str
 
     Of repositories and of a composite's members only those that *flat* has.
     """
-    for start, reason in _NOT_YET.items():
-        for name in environ:
-            if name.startswith(start.upper().replace(".", "_")):
-                raise SettingsError(reason, name)
-    return {
-        key: environ[name]
+    known = {
+        name: key
         for key in (*_FIELDS, *_READ, *_git_keys(flat))
         for plain in (_JOINED.sub("_", key.upper()),)
         for name in (plain.replace("-", ""), plain.replace("-", "_"))
-        if name in environ
     }
+    for start in (_SECURITY, TLS):
+        for name in environ:
+            if name.startswith(_JOINED.sub("_", start.upper())) and name not in known:
+                raise SettingsError(nearest(name, known), name)
+    return {key: environ[name] for name, key in known.items() if name in environ}
 
 
 def _git_keys(flat: Iterable[str]) -> list[str]:

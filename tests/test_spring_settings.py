@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from pyconfserve.errors import SettingsError
+from pyconfserve.http.passwords import PasswordHash
 from pyconfserve.settings_sources import read_file
 from pyconfserve.spring_settings import SpringSettings, read_spring
 
@@ -465,50 +466,103 @@ class TestUnknownKeys:
         assert caplog.messages == []
 
 
-USERS = "users are not there yet, and this would protect nothing"
-TLS = "TLS is not there yet, and this would encrypt nothing"
-
-
 class TestProtection:
-    """What protects something in Java is refused where it would not."""
+    """What protects something in Java does so here, or is refused."""
+
+    def test_the_user_is_the_one_user(self):
+        """With all rights, whatever its roles, and with its password hashed."""
+        [user] = read(
+            {
+                **NATIVE,
+                "spring.security.user.name": "java",
+                "spring.security.user.password": "${PASSWORD}",
+                "spring.security.user.roles[0]": "ADMIN",
+            },
+            {"PASSWORD": "hunter2"},
+        ).fields["users"]
+        assert PasswordHash.parse(user.pop("password")).fits("hunter2")
+        assert user == {
+            "name": "java",
+            "rights": ["decrypt", "encrypt", "list", "monitor", "read", "write"],
+        }
 
     @pytest.mark.parametrize(
-        ("key", "reason"),
+        ("values", "environ", "name", "password"),
         [
-            ("spring.security.user.name", USERS),
-            ("spring.security.user.password", USERS),
-            ("spring.security.user.roles[0]", USERS),
-            ("server.ssl.enabled", TLS),
-            ("server.ssl.key-store", TLS),
+            ({"password": "a"}, {}, "user", "a"),
+            ({"password": "{noop}a{b}"}, {}, "user", "a{b}"),
+            ({"password": "a{bcrypt}"}, {}, "user", "a{bcrypt}"),
+            ({"name": "x"}, {"SPRING_SECURITY_USER_PASSWORD": "b"}, "x", "b"),
+            ({}, {"SPRING_SECURITY_USER_NAME": "y", "SPRING_SECURITY_USER_PASSWORD": "c"}, "y", "c"),
         ],
-    )
-    def test_users_and_tls_are_refused(self, key, reason):
-        """By a line that says so, without the value."""
-        assert refused({key: "secret"}) == f"{key.partition('[')[0]}: {reason}"
+        ids=str,
+    )  # fmt: skip
+    def test_a_password_is_as_java_reads_it(self, values, environ, name, password):
+        """Plain, with or without the mark that says so; `user` is the name by default."""
+        flat = {f"spring.security.user.{key}": value for key, value in values.items()}
+        [user] = read(flat, environ).fields["users"]
+        assert user["name"] == name
+        assert PasswordHash.parse(user["password"]).fits(password)
+
+    def test_relaxed_spellings_name_the_user_too(self):
+        """As Spring binds them."""
+        flat = {"Spring.Security.User.NAME": "x", "spring.security.user.passWord": "p"}
+        [user] = read(flat).fields["users"]
+        assert user["name"] == "x"
 
     @pytest.mark.parametrize(
-        ("key", "reason"),
+        ("flat", "problem"),
         [
-            ("spring.security.User.password", USERS),
-            ("Spring.Security.user.name", USERS),
-            ("server.SSL.keyStore", TLS),
-            ("SERVER.SSL.ENABLED", TLS),
+            ({"spring.security.user.name": "x"}, "spring.security.user.password: is not set, and no password is made up here"),
+            ({"spring.security.user.password": ""}, "spring.security.user.password: is not set, and no password is made up here"),
+            (
+                {"spring.security.user.password": "{bcrypt}$2a$secret"},
+                "spring.security.user.password: a password kept by bcrypt cannot be read here: set the password itself, or --users",
+            ),
+            (
+                {"spring.security.user.pasword": "secret"},
+                "spring.security.user.pasword: unknown setting, the nearest known one is spring.security.user.password; it would protect nothing",
+            ),
         ],
-    )
-    def test_relaxed_spellings_are_refused_too(self, key, reason):
-        """Spring would read them, and protect."""
-        assert refused({key: "secret"}) == f"{key}: {reason}"
+        ids=str,
+    )  # fmt: skip
+    def test_what_would_protect_nothing_is_refused(self, flat, problem):
+        """By a line that does not quote the value."""
+        assert problem == refused(flat)
 
     @pytest.mark.parametrize(
-        ("variable", "reason"),
-        [
-            ("SPRING_SECURITY_USER_NAME", USERS),
-            ("SPRING_SECURITY_USER_PASSWORD", USERS),
-            ("SERVER_SSL_ENABLED", TLS),
-            ("SERVER_SSL_KEYSTORE", TLS),
-            ("SERVER_SSL_KEY_STORE_PASSWORD", TLS),
-        ],
-    )
-    def test_variables_are_refused_too(self, variable, reason):
+        "key",
+        ["spring.security.oauth2.resourceserver.jwt.issuer-uri", "Spring.Security.filter.order"],
+    )  # fmt: skip
+    def test_other_protection_is_refused(self, key):
+        """Nothing of it is there, and nobody would notice."""
+        problem = refused({key: "secret"})
+        assert problem.startswith(f"{key}: unknown setting, the nearest known one is ")
+        assert problem.endswith("; it would protect nothing")
+
+    @pytest.mark.parametrize(
+        "variable", ["SPRING_SECURITY_USER_PASWORD", "SERVER_SSL_BUNDEL", "SPRING_SECURITY_OAUTH2_CLIENT"]
+    )  # fmt: skip
+    def test_variables_are_refused_too(self, variable):
         """Passwords stand in the environment more often than in files."""
-        assert refused({}, {variable: "secret"}) == f"{variable}: {reason}"
+        assert refused({}, {variable: "secret"}).startswith(f"{variable}: unknown setting, ")
+
+    def test_tls_is_read(self):
+        """In PEM, as its own module has it."""
+        flat = {"Server.SSL.certificate": "c.pem", "server.ssl.certificate-private-key": "${KEY}"}
+        fields = read(flat, {"KEY": "k.pem", "SERVER_SSL_TRUSTCERTIFICATE": "ca.pem", "SERVER_SSL_CLIENT_AUTH": "need"}).fields
+        assert fields == {"tls_cert": "c.pem", "tls_key": "k.pem", "tls_client_ca": "ca.pem"}
+
+    @pytest.mark.parametrize(
+        ("key", "problem"),
+        [
+            ("server.ssl.key-store", "server.ssl.key-store: key stores are not read, PEM is"),
+            ("server.SSL.keyStore", "server.ssl.key-store: key stores are not read, PEM is"),
+            ("server.ssl.certifikate", "server.ssl.certifikate: unknown setting, the nearest known one is server.ssl.certificate"),
+        ],
+    )
+    def test_tls_that_would_not_be_there_is_refused(self, key, problem):
+        """With what to do instead, and without the value."""
+        found = refused({key: "secret"})
+        assert found.startswith(problem)
+        assert "secret" not in found

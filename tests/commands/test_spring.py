@@ -106,8 +106,8 @@ def test_a_folder_alone_is_served_in_springs_dialect(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "problem"),
     [
-        ("spring.security.user.name: u", "spring.security.user.name: users are not there yet, and this would protect nothing"),
-        ("server.ssl.key-store: k", "server.ssl.key-store: TLS is not there yet, and this would encrypt nothing"),
+        ("spring.security.user.name: u", "spring.security.user.password: is not set, and no password is made up here"),
+        ("server.ssl.bundle: k", "server.ssl.bundle: bundles are not read: set server.ssl.certificate and certificate-private-key to the files that the bundle has"),
         ("spring.cloud.config.server.natve.order: 1", "spring.cloud.config.server.natve.order: unknown setting, the nearest known one is spring.cloud.config.server.native.order"),
     ],
 )  # fmt: skip

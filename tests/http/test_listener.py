@@ -1,6 +1,7 @@
 """listener: a socket that accepts, a cap on connections, an orderly end."""
 
 import asyncio
+import errno
 import logging
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from pyconfserve.backend import InMemoryConfigBackend
 from pyconfserve.http.connection import Deadlines
 from pyconfserve.http.listener import Listener, new_event_loop
 from pyconfserve.http.routes import Routes
+from pyconfserve.http.sockets import bind
 from pyconfserve.server import ConfigServer
 
 GET = b"GET /app/default HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -72,6 +74,16 @@ def test_ipv6_is_served():
     assert (host, data.endswith(UP)) == ("::1", True)
 
 
+def test_tls_is_not_loaded_before_it_is_served():
+    """A start without TLS does not pay for it."""
+    script = "import sys, pyconfserve.http.listener\nprint({'pyconfserve.http.tls', 'pyconfserve.http.secured'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=20
+    )
+    expected = ("set()\n", "")
+    assert expected == (done.stdout, done.stderr)
+
+
 @pytest.mark.parametrize("is_installed", [True, False])
 def test_the_loop_is_uvloops_where_it_is_installed(monkeypatch, is_installed):
     """Without uvloop the loop is asyncio's own."""
@@ -82,6 +94,135 @@ def test_the_loop_is_uvloops_where_it_is_installed(monkeypatch, is_installed):
     loop = new_event_loop()
     loop.close()
     assert is_installed is type(loop).__module__.startswith("uvloop")
+
+
+# sockets that are handed in
+
+
+async def fetched(address):
+    """The answer to a request of /health."""
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(HEALTH)
+    writer.write_eof()
+    data = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    await writer.wait_closed()
+    return data
+
+
+def test_sockets_that_are_handed_in_are_served():
+    """Nobody is let in before the start, and after the end the port is free."""
+
+    async def serve():
+        sockets = bind("127.0.0.1", 0)
+        address = sockets[0].getsockname()
+        with pytest.raises(ConnectionRefusedError):
+            await fetched(address)
+        listener = make_listener()
+        assert address == await listener.start_on(sockets)
+        data = await fetched(address)
+        await listener.close()
+        with pytest.raises(ConnectionRefusedError):
+            await fetched(address)
+        return data
+
+    assert asyncio.run(serve()).endswith(UP)
+
+
+def test_each_address_of_a_name_is_served():
+    """`localhost` may have several, and port 0 is the same one for all of them."""
+
+    async def serve():
+        listener = make_listener()
+        sockets = bind("localhost", 0)
+        addresses = [sock.getsockname() for sock in sockets]
+        await listener.start_on(sockets)
+        answers = [await fetched(address[:2]) for address in addresses]
+        await listener.close()
+        return {address[1] for address in addresses}, answers
+
+    ports, answers = asyncio.run(serve())
+    assert len(ports) == 1
+    assert all(answer.endswith(UP) for answer in answers)
+
+
+def test_a_socket_may_be_shared():
+    """Where one listener ends, another on the same socket goes on."""
+
+    async def serve():
+        [sock] = bind("127.0.0.1", 0)
+        listeners = [make_listener(), make_listener()]
+        await listeners[0].start_on([sock.dup()])
+        await listeners[1].start_on([sock])
+        address = sock.getsockname()
+        before = await fetched(address)
+        await listeners[0].close()
+        after = await fetched(address)
+        await listeners[1].close()
+        return before, after
+
+    before, after = asyncio.run(serve())
+    assert before.endswith(UP)
+    assert after.endswith(UP)
+
+
+def test_bind_tells_of_a_taken_port(serve):
+    """The error names the address and the reason, and no socket is left open."""
+    host, port = serve().address
+    with pytest.raises(OSError, match="in use") as caught:
+        bind(host, port)
+    assert caught.value.errno == errno.EADDRINUSE
+    assert f"cannot listen on {host} port {port}: Address already in use" == caught.value.strerror  # fmt: skip
+
+
+def found_as(*addresses):
+    """A look-up that finds these addresses of IPv4."""
+    return lambda _, port, **__: [
+        (socket.AF_INET, 0, 0, "", (at, port)) for at in addresses
+    ]
+
+
+@pytest.mark.parametrize("addresses", [["198.51.100.1", "127.0.0.1"], ["127.0.0.1", "198.51.100.1"]], ids=["first", "last"])  # fmt: skip
+def test_an_address_that_is_not_here_is_left_out(addresses):
+    """A name may have one that this machine has not, as long as there is another."""
+    [sock] = bind("name", 0, found_as(*addresses))
+    with sock:
+        assert sock.getsockname()[0] == "127.0.0.1"
+
+
+def test_a_name_without_an_address_here_is_an_error():
+    """Then the last one is named."""
+    with pytest.raises(OSError, match=r"198\.51\.100\.2 port 0") as caught:
+        bind("name", 0, found_as("198.51.100.1", "198.51.100.2"))
+    assert caught.value.errno == errno.EADDRNOTAVAIL
+
+
+def test_a_name_is_bound_whole_or_not(serve):
+    """Where the port is taken on one of its addresses, the others are let go."""
+    host, port = serve().address
+    look_up = found_as("127.0.0.2", host)
+    for _ in range(2):
+        with pytest.raises(
+            OSError, match=f"{host} port {port}: Address already in use"
+        ):
+            bind("name", port, look_up)
+
+
+def test_a_port_that_is_taken_between_is_an_error():
+    """Of two that were bound at the same time, the second cannot begin, and says so."""
+
+    async def serve():
+        one, two = make_listener(), make_listener()
+        first = bind("127.0.0.1", 0)
+        second = bind(*first[0].getsockname())
+        await one.start_on(first)
+        with pytest.raises(OSError, match="in use"):
+            await two.start_on(second)
+        await two.close()
+        await one.close()
+        return [sock.fileno() for sock in second]
+
+    assert asyncio.run(serve()) == [-1]
 
 
 # the date
