@@ -10,11 +10,14 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
-from typing import NamedTuple, Protocol, cast
+from time import perf_counter
+from typing import Any, NamedTuple, Protocol, cast
 
 from ..errors import ProtocolError
-from .http11 import CONTINUE, HeadMemo, Parser, serialize
+from .http11 import CONTINUE, Parser, serialize
+from .memo import HeadMemo
 from .messages import Request, Response
+from .observing import NO_HTTP, Exchange, Observer
 from .refusals import RequestTimeout, TooManyConnections
 from .replies import error_response
 from .routes import Routes
@@ -34,6 +37,7 @@ class Deadlines(NamedTuple):
     writing: float = 30  # until an answer is taken, all of it
     linger: float = 2  # to take the answer that ends a connection
     drain: float = 30  # for all that is open when the server is told to stop
+    handshake: float = 10  # of TLS, from the accepted connection to its end
 
 
 class Owner(Protocol):
@@ -42,8 +46,14 @@ class Owner(Protocol):
     routes: Routes
     deadlines: Deadlines
     memo: HeadMemo
+    observer: Observer | None  # is told of each answer
     timed: set[Connection]  # those whose deadlines are looked at
     is_draining: bool
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether those who find no place take too many."""
+        ...
 
     def opened(self, connection: Connection) -> bool:
         """Count a connection; False when there is no place for it."""
@@ -65,6 +75,7 @@ class Connection(asyncio.Protocol):
         self._owner = owner
         self._deadlines = owner.deadlines
         self._routes = owner.routes
+        self._observer = owner.observer
         self._parser = Parser(owner.memo)
         self._clock = asyncio.get_running_loop().time
         self._transport: asyncio.Transport
@@ -74,6 +85,8 @@ class Connection(asyncio.Protocol):
         self._is_over = False  # no request is read any more
         self._has_ended = False  # the client sends no more
         self._phase = ""
+        self._peer = ""
+        self._began = 0.0  # when the request that is answered was there, if it counts
         self.deadline = math.inf
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -82,21 +95,27 @@ class Connection(asyncio.Protocol):
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._peer = _host_of(transport.get_extra_info("peername"))
         self._enter("idle")
         if not self._owner.opened(self):
             self._refuse(TooManyConnections("all places for connections are taken"))
+            if self._owner.is_crowded:
+                self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         if self._is_over:
             return
         if self._phase == "idle" and not self._is_paused:
             request = self._owner.memo.get(data)
-            response = None if request is None else self._routes.ready(request)
-            if request is not None and response is not None:
-                self._send(request, response)
-                if self._phase == "idle":
-                    self._enter("idle")
-                return
+            if request is not None:
+                if self._observer is not None:
+                    self._began = perf_counter()
+                response = self._routes.ready(request)
+                if response is not None:
+                    self._send(request, response)
+                    if self._phase == "idle":
+                        self._enter("idle")
+                    return
         self._parser.feed(data)
         if self._task is None:
             self._pump()
@@ -147,6 +166,7 @@ class Connection(asyncio.Protocol):
             )
         elif self._phase == "idle":
             self._transport.close()
+            self._enter("linger")  # for what is unsent
         else:
             self.abort()
 
@@ -169,6 +189,7 @@ class Connection(asyncio.Protocol):
                 self._transport.write(serialize(CONTINUE, date=""))
                 continue
             self._enter("answering")  # the next head has a deadline of its own
+            self._began = perf_counter()
             response = self._routes.ready(event)
             if response is None:
                 self._begin(without_wait(event) if self._has_ended else event)
@@ -176,6 +197,7 @@ class Connection(asyncio.Protocol):
             self._send(event, response)
 
     def _begin(self, request: Request) -> None:
+        request = request._replace(peer=self._peer)
         self._waiting = request if asks_to_wait(request) else None
         if self._waiting is not None:  # thousands may, for long, and need no looks
             self._owner.timed.discard(self)
@@ -183,11 +205,15 @@ class Connection(asyncio.Protocol):
 
     async def _answer(self, request: Request) -> None:
         response = await self._routes.handle(request)
+        has_waited = self._waiting is not None
         self._task = self._waiting = None
         if self._transport.is_closing():
+            if self._observer is not None:  # what was done, was done
+                id_ = self._observer.new_id(request)
+                self._tell(request, response, id_, has_waited)
             return
         self._owner.timed.add(self)
-        self._send(request, response)
+        self._send(request, response, has_waited)
         self._transport.resume_reading()
         self._pump()
 
@@ -205,10 +231,17 @@ class Connection(asyncio.Protocol):
         else:
             self._enter("head", keep=True)
 
-    def _send(self, request: Request, response: Response) -> None:
+    def _send(
+        self, request: Request, response: Response, has_waited: bool = False
+    ) -> None:
         keep_alive = request.keep_alive and not (
             self._owner.is_draining and self._parser.is_idle
         )
+        observer = self._observer
+        id_ = extra = ""
+        if observer is not None:
+            id_ = observer.new_id(request)
+            extra = f"X-Request-Id: {id_}\r\n" if id_ else ""
         self._transport.write(
             serialize(
                 response,
@@ -216,26 +249,36 @@ class Connection(asyncio.Protocol):
                 keep_alive=keep_alive,
                 says_keep_alive="connection" in request.headers and keep_alive,
                 with_body=request.method != "HEAD",
+                extra=extra,
             )
         )
+        if observer is not None:
+            self._tell(request, response, id_, has_waited)
         if not keep_alive:
             self._end()
 
+    def _tell(
+        self, request: Request, response: Response, id_: str, has_waited: bool
+    ) -> None:
+        assert self._observer is not None  # else nobody is told
+        seconds = perf_counter() - self._began
+        self._observer.answered(
+            Exchange(request, response, seconds, id_, self._peer, has_waited)
+        )
+
     def _refuse(self, error: ProtocolError) -> None:
         """Answer an error after which the rest of the stream means nothing."""
-        response = error_response(error, error.path)
-        self._transport.write(
-            serialize(response, date=self._owner.date(), keep_alive=False)
-        )
-        self._end()
+        request = Request(NO_HTTP, error.path, keep_alive=False)
+        self._began = perf_counter()
+        self._send(request, error_response(error, error.path))
 
     def _end(self) -> None:
         """Close once the answer is read: a reset before that would destroy it."""
         self._is_over = True
         if self._has_ended or not self._transport.can_write_eof():
             self._transport.close()
-            return
-        self._transport.write_eof()
+        else:
+            self._transport.write_eof()
         self._enter("writing" if self._transport.get_write_buffer_size() else "linger")
 
     def _enter(self, phase: str, *, keep: bool = False) -> None:
@@ -247,3 +290,11 @@ class Connection(asyncio.Protocol):
             return
         self._phase = phase
         self.deadline = self._clock() + getattr(self._deadlines, phase, math.inf)
+
+
+def _host_of(address: Any) -> str:
+    """The host of a socket's address, "" for what is no internet address.
+
+    A client of IPv4 has one name, on whatever socket it came.
+    """
+    return address[0].removeprefix("::ffff:") if isinstance(address, tuple) else ""

@@ -4,13 +4,15 @@ import asyncio
 import json
 import socket
 import threading
+import time
 
 import pytest
 from held_backend import HeldBackend
 
 from pyconfserve.backend import InMemoryConfigBackend
 from pyconfserve.http.connection import Connection, Deadlines
-from pyconfserve.http.http11 import HeadMemo
+from pyconfserve.http.memo import HeadMemo
+from pyconfserve.http.messages import Request
 from pyconfserve.http.routes import Routes
 from pyconfserve.server import ConfigServer
 
@@ -329,6 +331,25 @@ def test_a_client_that_does_not_read_is_cut_off(serve, everything):
     assert len(data) < 60_000_000
 
 
+@pytest.mark.parametrize("leaves", [False, True], ids=["idle", "half-closed"])
+def test_a_little_that_is_not_taken_keeps_no_place(serve, leaves):
+    """Less than would stop the writing has a deadline too, when nothing else happens."""
+    served = serve(saved({"a": "x" * 10_000}), deadlines=SHORT._replace(idle=0.5, linger=0.2))
+    with served.connect() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.sendall(HEALTH)
+        receive(client, 1)
+        [connection] = served.listener.connections
+        unsent = 0
+        while not unsent:
+            client.sendall(GET)
+            unsent = served.call(connection._transport.get_write_buffer_size)
+        assert unsent < 60_000  # below asyncio's mark, so that it says nothing
+        if leaves:
+            client.shutdown(socket.SHUT_WR)
+        served.wait_until(lambda: not served.listener.connections)
+
+
 def test_a_slow_reader_gets_every_answer(serve, replies, everything):
     """Answers wait for their reader: what is written stops, and goes on."""
     served = serve(saved({"a": "x" * 1_000_000}))
@@ -426,6 +447,186 @@ def test_a_drain_ends_each_connection_when_it_is_answered(serve, everything, rep
     assert (reply.status, reply.headers["Connection"]) == (404, "close")
 
 
+# who observes
+
+
+class Recorder:
+    """An observer that keeps what it is told and gives ids by number, or none."""
+
+    def __init__(self, with_ids=False):
+        self.told = []
+        self._with_ids = with_ids
+        self._given = 0
+
+    def new_id(self, request):
+        """The number of the answer."""
+        self._given += 1
+        return f"id-{self._given}" if self._with_ids else ""
+
+    def answered(self, exchange):
+        """Keep it."""
+        self.told.append(exchange)
+
+
+@pytest.fixture
+def observe(serve):
+    """`observe(server, …)` serves, and gives an observer of each answer, too."""
+
+    def start(server, with_ids=False, **options):
+        served = serve(server, **options)
+        served.listener.observer = Recorder(with_ids)
+        return served, served.listener.observer
+
+    return start
+
+
+def asked(exchange):
+    """Method, path and query of what was asked, and the answer's status."""
+    request = exchange.request
+    return request.method, request.path, request.query, exchange.response.status
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (GET + GET, [("GET", "/app/default", "", 200)] * 2),
+        (GET.replace(b"GET", b"HEAD"), [("HEAD", "/app/default", "", 200)]),
+        (GET.replace(b" HTTP", b"?a=b HTTP"), [("GET", "/app/default", "a=b", 200)]),
+        (POST % b"" + b"{}", [("POST", "/app/default", "", 200)]),
+        (HEALTH + b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n", [("GET", "/health", "", 200), ("GET", "/x", "", 404)]),
+        ((POST % b"").replace(b"Length: 2", b"Length: 9999999"), [("-", "/app/default", "", 413)]),
+        (HEALTH + b"GARBAGE\r\n\r\n" + HEALTH, [("GET", "/health", "", 200), ("-", "", "", 400)]),
+        (GET[:-2], []),
+    ],
+    ids=["made and kept", "head", "query", "save", "two", "body too large", "no http", "half"],
+)  # fmt: skip
+def test_each_answer_is_told_once(observe, server, sent, expected):
+    """In their order, with what was asked; bytes that are no HTTP have no method."""
+    served, observer = observe(server)
+    served.exchange(sent, with_bodies=not sent.startswith(b"HEAD"))
+    served.wait_until(lambda: not served.listener.connections)
+    assert expected == [asked(exchange) for exchange in observer.told]
+    assert {("", "127.0.0.1", False)} >= {(one.id, one.peer, one.has_waited) for one in observer.told}  # fmt: skip
+    assert all(0 <= exchange.seconds < 5 for exchange in observer.told)
+
+
+@pytest.mark.parametrize(
+    ("sent", "path"), [(GET, "/app/default"), (HEALTH, "/health")], ids=["kept", "made"]
+)
+def test_a_remembered_request_is_told_as_any_other(observe, server, replies, sent, path):
+    """Also when its head is remembered, and its answer or not, each counts for itself."""
+    served, observer = observe(server)
+    with served.connect() as client:
+        for number in range(1, 4):
+            began = time.perf_counter()
+            client.sendall(sent)
+            read_one(client, replies)
+            served.wait_until(lambda count=number: len(observer.told) == count)
+            assert observer.told[-1].seconds < time.perf_counter() - began
+    assert [asked(one) for one in observer.told] == [("GET", path, "", 200)] * 3
+
+
+def test_a_request_knows_where_it_came_from(serve):
+    """What the routes are to handle has the address of its sender."""
+
+    class Noting(Routes):
+        peers = ()
+
+        async def handle(self, request):
+            Noting.peers += (request.peer,)
+            return await super().handle(request)
+
+    served = serve(ConfigServer(InMemoryConfigBackend()))
+    served.listener.routes = Noting(ConfigServer(InMemoryConfigBackend()))
+    served.exchange(HEALTH + POST % b"" + b"{}")
+    assert Noting.peers == ("127.0.0.1",) * 2
+
+
+def test_answers_have_the_ids_that_an_observer_gives(observe, server):
+    """A header of its own beside Date, on answers and refusals alike; the same is told."""
+    served, observer = observe(server, with_ids=True)
+    found = served.exchange(GET + HEALTH + b"GARBAGE\r\n\r\n")
+    assert [reply.headers["X-Request-Id"] for reply in found] == ["id-1", "id-2", "id-3"]  # fmt: skip
+    served.wait_until(lambda: [one.id for one in observer.told] == ["id-1", "id-2", "id-3"])  # fmt: skip
+    assert [reply.status for reply in found] == [200, 200, 400]
+
+
+def test_no_id_is_no_header(observe, server):
+    """Who observes without ids changes no byte of an answer."""
+    observed, _ = observe(server)
+    plain, _ = observe(server)
+    plain.listener.observer = None
+    sent = GET + HEALTH + b"GARBAGE\r\n\r\n"
+    assert [seen(reply) for reply in plain.exchange(sent)] == [seen(reply) for reply in observed.exchange(sent)]  # fmt: skip
+
+
+def test_the_time_is_that_of_the_answer(observe):
+    """From the whole request to the answer: what a client takes to send is its own."""
+    backend = HeldBackend()
+    served, observer = observe(ConfigServer(backend))
+    with served.connect() as client:
+        began = time.perf_counter()
+        client.sendall(GET[:-2])
+        threading.Event().wait(0.2)
+        client.sendall(GET[-2:])
+        assert backend.is_asked.wait(5)
+        held = time.perf_counter()
+        threading.Event().wait(0.1)
+        released = time.perf_counter()
+        served.call(backend.may_answer.set)
+        receive(client, 1)
+        answered = time.perf_counter()
+        served.wait_until(lambda: observer.told)
+    [exchange] = observer.told
+    assert released - held < exchange.seconds < answered - began - 0.2 + 0.01
+
+
+def test_a_wait_for_a_change_is_told_as_one(observe, server, replies):
+    """Its time says nothing of the server."""
+    served, observer = observe(server)
+    with served.connect() as client:
+        client.sendall(GET)
+        etag = read_one(client, replies).headers["ETag"].encode()
+        client.sendall(GET.replace(b" HTTP", b"?wait=0.05 HTTP").replace(b"Host", b"If-None-Match: " + etag + b"\r\nHost"))  # fmt: skip
+        assert read_one(client, replies).status == 304
+        served.wait_until(lambda: len(observer.told) == 2)
+    assert [one.has_waited for one in observer.told] == [False, True]
+    assert observer.told[1].seconds > 0.05
+
+
+def test_who_closes_while_it_waits_is_answered_at_once(observe, server, replies, everything):  # fmt: skip
+    """It may still read; what is told is that it did not wait."""
+    served, observer = observe(server)
+    with served.connect() as client:
+        client.sendall(GET)
+        etag = read_one(client, replies).headers["ETag"].encode()
+        client.sendall(GET.replace(b" HTTP", b"?wait=30 HTTP").replace(b"Host", b"If-None-Match: " + etag + b"\r\nHost"))  # fmt: skip
+        served.wait_until(lambda: served.listener.routes._watches.waiting == 1)
+        client.shutdown(socket.SHUT_WR)
+        assert [reply.status for reply in replies(everything(client))] == [304]
+    served.wait_until(lambda: len(observer.told) == 2)
+    assert [(one.response.status, one.has_waited) for one in observer.told] == [(200, False), (304, False)]  # fmt: skip
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["answer", "wait"])
+def test_a_client_that_left(observe, waits):
+    """What was done for it is told; who waited for a change got no answer to tell of."""
+    backend = HeldBackend()
+    served, observer = observe(ConfigServer(backend))
+    target = b"?wait=9 HTTP" if waits else b" HTTP"
+    client = served.connect()
+    client.sendall(GET.replace(b" HTTP", target).replace(b"Host", b"If-None-Match: *\r\nHost"))  # fmt: skip
+    assert backend.is_asked.wait(5)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    client.close()  # a reset
+    served.wait_until(lambda: not served.listener.connections)
+    served.call(backend.may_answer.set)
+    served.exchange(HEALTH)
+    paths = {"/health"} if waits else {"/health", "/app/default"}
+    served.wait_until(lambda: {one.request.path for one in observer.told} == paths)
+    assert len(paths) == len(observer.told)
+
+
 # a connection by itself
 
 
@@ -436,6 +637,8 @@ class FullHost:
         self.routes = Routes(server)
         self.deadlines = Deadlines()
         self.memo = HeadMemo()
+        self.is_crowded = False
+        self.observer = Recorder()
         self.is_draining = False
         self.lost_one = asyncio.Event()
 
@@ -466,6 +669,9 @@ def test_a_connection_too_many_is_503(server):
             while part := await asyncio.wait_for(loop.sock_recv(theirs, 4096), 5):
                 data += part
         await asyncio.wait_for(host.lost_one.wait(), 5)
+        told = [exchange._replace(seconds=0) for exchange in host.observer.told]
+        assert [asked(exchange) for exchange in told] == [("-", "", "", 503)]
+        assert told[0].request == Request("-", "", keep_alive=False)
         return data
 
     status, headers, body = refused(503, "Service Unavailable", "all places for connections are taken")  # fmt: skip
