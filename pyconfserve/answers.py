@@ -6,19 +6,26 @@ costs a look at it: nothing is parsed, rendered or awaited.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from .backend import StampedBackend
+from .backend import Found, LookingBackend, StampedBackend
 from .environment.overlay import Environment, Lookup
 from .environment.rendering import RENDERERS, V2_JSON
+from .flights import Flights
 from .http.messages import Response
 from .server import ConfigServer
 
-__all__ = ["LARGEST_CACHE", "NOTHING_STORED", "Answer", "Answers", "answer_key"]
+__all__ = [
+    "LARGEST_CACHE",
+    "NOTHING_STORED",
+    "Answer",
+    "Answers",
+    "Counter",
+    "answer_key",
+]
 
 LARGEST_CACHE = 64 * 1024 * 1024  # bytes: ten thousand answers of 6 KB
 NOTHING_STORED = "no configuration is stored under these names"
@@ -44,17 +51,47 @@ class Answer(NamedTuple):
         return self._replace(response=self.not_modified)
 
 
+class Counter(Protocol):
+    """Who counts where answers come from."""
+
+    def kept(self) -> None:
+        """One was there already."""
+        ...
+
+    def made(self) -> None:
+        """One was made from what the backend has."""
+        ...
+
+
 class Answers:
     """The answers of one server, those asked for last, at most *limit* bytes."""
 
-    def __init__(self, server: ConfigServer, limit: int = LARGEST_CACHE) -> None:
+    def __init__(
+        self,
+        server: ConfigServer,
+        limit: int = LARGEST_CACHE,
+        *,
+        counter: Counter | None = None,
+    ) -> None:
         self._server = server
         self._limit = limit
+        self._counter = counter
         self._size = 0
         self._kept: OrderedDict[Key, Answer] = OrderedDict()
-        self._flights: dict[tuple[Key, int], asyncio.Task[Answer | None]] = {}
+        self._flights: Flights[Answer | None] = Flights()
         backend = server.backend
         self._stamp = backend.stamp if isinstance(backend, StampedBackend) else None
+        self._look_again = (
+            backend.look_again if isinstance(backend, LookingBackend) else None
+        )
+        self._saves = server.saves.value
+        self._counted: Hashable = None  # the saves after which stamps were looked at
+
+    def of(self, server: ConfigServer) -> Answers:
+        """These for their own server; for another one new ones, which share nothing."""
+        return (
+            self if server is self._server else Answers(server, counter=self._counter)
+        )
 
     def ready(self, key: Key) -> Answer | None:
         """The answer kept under *key* if it is still valid; never waits."""
@@ -65,12 +102,19 @@ class Answers:
             self._drop(key)
             return None
         self._kept.move_to_end(key)
+        if self._counter is not None:
+            self._counter.kept()
         return answer
 
     def is_valid(self, answer: Answer) -> bool | None:
         """Whether its stamp holds, None when it has none; raises what stamps raise."""
         if self._stamp is None or answer.seen is None:
             return None
+        saves = self._saves()
+        if saves != self._counted:  # by any process: stamps may be older
+            self._counted = saves
+            if self._look_again is not None:
+                self._look_again()
         return self._stamp(answer.seen) == answer.stamp
 
     async def get(self, lookup: Lookup, renderer: str) -> Answer | None:
@@ -84,22 +128,13 @@ class Answers:
         if answer is not None:
             return answer
         # Whoever asks after a save must not join a making that began before it.
-        flight_key = (key, self._server.saves)
-        flight = self._flights.get(flight_key)
-        if flight is None:
-            flight = asyncio.ensure_future(self._make(key, lookup, renderer))
-            self._flights[flight_key] = flight
-            flight.add_done_callback(lambda done: self._landed(flight_key, done))
-        return await asyncio.shield(flight)
-
-    def _landed(
-        self, flight_key: tuple[Key, int], flight: asyncio.Task[Answer | None]
-    ) -> None:
-        del self._flights[flight_key]
-        if not flight.cancelled():
-            flight.exception()  # taken note of, even when all who waited have left
+        return await self._flights.join(
+            (key, self._saves()), lambda: self._make(key, lookup, renderer)
+        )
 
     async def _make(self, key: Key, lookup: Lookup, renderer: str) -> Answer | None:
+        if self._counter is not None:
+            self._counter.made()
         environment, found = await self._server.environment(lookup)
         # Whoever accepts V2 is Spring: it asks for `default` first and dies on 404.
         accepts_empty = self._server.accepts_empty(
@@ -107,9 +142,9 @@ class Answers:
         )
         if not environment.sources and not accepts_empty:
             return None
-        content_type, write = _renderer(renderer)
-        body = write(environment).encode("utf-8")
-        answer = _answer(body, content_type, found.seen, found.stamp)
+        answer = await self._server.work_on(
+            environment.sources, _rendered, environment, renderer, found
+        )
         if found.seen is not None:
             self._keep(key, answer)
         return answer
@@ -143,7 +178,9 @@ def _renderer(name: str) -> tuple[str, Callable[[Environment], str]]:
     return FILE_RENDERERS[name]
 
 
-def _answer(body: bytes, content_type: str, seen: Hashable, stamp: Hashable) -> Answer:
+def _rendered(environment: Environment, renderer: str, found: Found) -> Answer:
+    content_type, write = _renderer(renderer)
+    body = write(environment).encode("utf-8")
     kind = content_type.encode("ascii")  # the same bytes as another type are another
     digest = hashlib.blake2b(body, digest_size=16, key=kind).hexdigest()
     etag = f'"{digest}"'
@@ -157,6 +194,6 @@ def _answer(body: bytes, content_type: str, seen: Hashable, stamp: Hashable) -> 
         etag=etag,
         response=Response(200, (("Content-Type", content_type), *about), body),
         not_modified=Response(304, about),
-        seen=seen,
-        stamp=stamp,
+        seen=found.seen,
+        stamp=found.stamp,
     )

@@ -32,6 +32,7 @@ __all__ = [
     "HealthBackend",
     "InMemoryConfigBackend",
     "LabelledBackend",
+    "LookingBackend",
     "LookupBackend",
     "OpeningBackend",
     "PlainFile",
@@ -143,6 +144,18 @@ class StampedBackend(Protocol):
 
         It is called for every request. A backend that is not a LookupBackend is asked
         with `()` and answers for all it holds.
+        """
+        ...
+
+
+@runtime_checkable
+class LookingBackend(Protocol):
+    """A backend that may take what it saw a while ago for what is there now."""
+
+    def look_again(self) -> None:
+        """Believe no stamp from before now: another process saved something.
+
+        It never waits.
         """
         ...
 

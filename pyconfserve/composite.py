@@ -12,6 +12,7 @@ from .backend import (
     ConfigSource,
     Found,
     HealthBackend,
+    LookingBackend,
     OpeningBackend,
     PlainFile,
     PlainFileBackend,
@@ -81,6 +82,12 @@ class CompositeConfigBackend:
             for member, part in zip(self.members, parts, strict=True)
         )
 
+    def look_again(self) -> None:
+        """Let each member look that can."""
+        for member in self.members:
+            if isinstance(member, LookingBackend):
+                member.look_again()
+
     async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
         """The plain file of the first member that has it."""
         for member in self.members:
@@ -123,9 +130,8 @@ class CompositeConfigBackend:
 
     async def close(self) -> None:
         """Close each member that holds something open."""
-        for member in self.members:
-            if isinstance(member, ClosingBackend):
-                await member.close()
+        able = [one for one in self.members if isinstance(one, ClosingBackend)]
+        await asyncio.gather(*(one.close() for one in able))
 
     async def list(self) -> list[ConfigSource]:
         """What any member has stored, once each."""

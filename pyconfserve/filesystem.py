@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, cast
 
 from .backend import ConfigSource, Found, PlainFile
+from .bulkhead import Threads
 from .bundles import read_bundle, read_file, read_sources, stamp_of
 from .environment import names
 from .environment.overlay import DEFAULT_LABEL, Lookup, make_lookup
@@ -16,12 +16,13 @@ from .environment.properties import check_tree
 from .errors import BackendUnavailable, Conflict
 from .files import BundleName, WritableTree
 from .folder import REFRESH_INTERVAL, FolderTree, reported
-from .listing import list_bundles
+from .listing import MOST_LISTED, list_bundles
 from .locations import Located, Place, find_locations, split_pattern
 from .saving import save_bundle
 
 __all__ = ["FilesystemConfigBackend"]
 
+_LIST = ("_list",)  # no application's name
 
 Folder = str | os.PathLike[str] | WritableTree
 
@@ -61,12 +62,14 @@ class FilesystemConfigBackend:
         self._version = version
         self._reverses_plain_files = reverses_plain_files
         self.default_label = label or DEFAULT_LABEL
-        self._saving = threading.Lock()
+        self._readers = Threads("pyconfserve-folder")
+        # One: a save is judged by what its folder holds, and readers starve none.
+        self._saver = Threads("pyconfserve-folder-save", 1)
         self._saved: dict[str, BundleName] = {}
 
     async def sources(self, lookup: Lookup) -> Found:
         """All that the folders have for it; raises DocumentError, BackendError."""
-        return await asyncio.to_thread(self._sources, lookup)
+        return await self._readers.run(lookup.applications, self._sources, lookup)
 
     def _sources(self, lookup: Lookup) -> Found:
         blocks, listed = self._locate(lookup)
@@ -78,7 +81,7 @@ class FilesystemConfigBackend:
 
     async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
         """The plain file at *path*; raises DocumentError if too large, BackendError."""
-        return await asyncio.to_thread(self._file, lookup, path)
+        return await self._readers.run(lookup.applications, self._file, lookup, path)
 
     def _file(self, lookup: Lookup, path: str) -> PlainFile | None:
         blocks = self._locate(lookup).blocks
@@ -88,6 +91,16 @@ class FilesystemConfigBackend:
         """The stamps of the files that an answer was made from."""
         return stamp_of(seen)
 
+    def look_again(self) -> None:
+        """Believe no stamp from before now."""
+        for tree, _ in self._places:
+            if isinstance(tree, FolderTree):
+                tree.look_again()
+
+    async def close(self) -> None:
+        """End the threads; calling this twice is fine."""
+        await asyncio.gather(self._readers.close(), self._saver.close())
+
     async def fetch(
         self, application: str, profile: str, label: str = DEFAULT_LABEL
     ) -> ConfigSource | None:
@@ -96,7 +109,7 @@ class FilesystemConfigBackend:
         Raises InvalidRequest, DocumentError, BackendError.
         """
         name = _name(application, profile, label)
-        return await asyncio.to_thread(self._fetch, name)
+        return await self._readers.run((name.application,), self._fetch, name)
 
     def _fetch(self, name: BundleName) -> ConfigSource | None:
         lookup = make_lookup(name.application, name.profile, name.label)
@@ -113,7 +126,7 @@ class FilesystemConfigBackend:
         folders = [f"{name.label}/"]
         if name.label == self.default_label:
             folders.append("")
-        await asyncio.to_thread(self._save, tree, folders, name, source.properties)
+        await self._saver.run((), self._save, tree, folders, name, source.properties)
 
     def _save(
         self,
@@ -123,9 +136,10 @@ class FilesystemConfigBackend:
         properties: Mapping[str, Any],
     ) -> None:
         check_tree(properties)  # here, as a large one takes a while
-        with self._saving:  # one at a time: a save is judged by what its folder holds
-            path = save_bundle(tree, folders, name, dict(properties))
-            self._saved[path] = name
+        path = save_bundle(tree, folders, name, dict(properties))
+        self._saved[path] = name
+        if len(self._saved) > MOST_LISTED:
+            del self._saved[next(iter(self._saved))]
 
     def health(self) -> Mapping[str, Any]:
         """The folders; raises BackendUnavailable when none of them is there."""
@@ -173,8 +187,9 @@ class FilesystemConfigBackend:
 
         Raises BackendError.
         """
-        bundles = await asyncio.to_thread(
-            list_bundles, self._places[0].tree, self.default_label, dict(self._saved)
+        tree = self._places[0].tree
+        bundles = await self._readers.run(
+            _LIST, list_bundles, tree, self.default_label, dict(self._saved)
         )
         return [ConfigSource(*name) for name in dict.fromkeys(bundles)]
 

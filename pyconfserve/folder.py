@@ -30,6 +30,7 @@ from .walk import ABSENT, Walk
 __all__ = ["REFRESH_INTERVAL", "FolderTree", "reported"]
 
 REFRESH_INTERVAL = 0.1  # seconds for which a stamp is believed
+_MOST_STAMPS = 100_000  # believed at a time: 40 MB, where the interval is long
 _UNSETTLED = 50_000_000  # ns in which a change may leave no trace in times
 _TEMPORARY = ".pyconfserve-tmp"  # ends the hidden names of files being written
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -67,23 +68,40 @@ class FolderTree:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 return None
-            if status.st_size > limit:
+            is_large = status.st_size > limit
+            data = b"" if is_large else _read_all(descriptor, limit)
+            if is_large or len(data) > limit:  # it may grow while it is read
                 raise DocumentError(f"larger than {limit} bytes", location=path)
-            return PlainFile(_read_all(descriptor, limit), status.st_mtime)
+            return PlainFile(data, status.st_mtime)
 
     def list(self, folder: str) -> Folder | None:
-        """What is in *folder*; links to files count, links to folders do not."""
+        """What is in *folder*: what `read` gives and what `list` does.
+
+        Links to files below the root count, links to folders do not.
+        """
         with reported(folder), self._opened(folder) as descriptor:
             if descriptor is None or not stat.S_ISDIR(os.fstat(descriptor).st_mode):
                 return None
             with os.scandir(descriptor) as entries:
                 found = sorted(
-                    (entry.name, _kind(entry)) for entry in entries if _is_shown(entry)
+                    (entry.name, self._kind(folder, entry))
+                    for entry in entries
+                    if _is_shown(entry)
                 )
         return Folder(
             tuple(name for name, kind in found if kind == "file"),
             tuple(name for name, kind in found if kind == "folder"),
         )
+
+    def _kind(self, folder: str, entry: os.DirEntry[str]) -> str:
+        if entry.is_dir(follow_symlinks=False):
+            return "folder"
+        if not entry.is_symlink():
+            return "file" if entry.is_file(follow_symlinks=False) else "other"
+        with suppress(PermissionError), self._opened(f"{folder}/{entry.name}") as found:
+            if found is None or not stat.S_ISREG(os.fstat(found).st_mode):
+                return "other"
+        return "file"  # also one that may not be read: a read says so
 
     def stamp(
         self, paths: Sequence[str], *, fresh: bool = False
@@ -96,13 +114,17 @@ class FolderTree:
             return tuple([self._stat(path) for path in paths])
         stamps = self._stamps
         now = time.monotonic()
-        if now >= self._stamps_until:
+        if now >= self._stamps_until or len(stamps) > _MOST_STAMPS:
             stamps = self._stamps = {}
             self._stamps_until = now + self._interval
         for path in paths:
             if path not in stamps:
                 stamps[path] = self._stat(path)
         return tuple([stamps[path] for path in paths])
+
+    def look_again(self) -> None:
+        """Believe no stamp from before now, whatever the interval."""
+        self._stamps = {}
 
     def change(
         self,
@@ -198,12 +220,6 @@ def _is_shown(entry: os.DirEntry[str]) -> bool:
     return not entry.name.startswith(".") and entry.name.isprintable()
 
 
-def _kind(entry: os.DirEntry[str]) -> str:
-    if entry.is_dir(follow_symlinks=False):
-        return "folder"
-    return "link to a folder" if entry.is_dir() else "file"
-
-
 def _read_all(descriptor: int, limit: int) -> bytes:
     """All bytes of a file, at most one above the limit."""
     parts = []
@@ -226,9 +242,9 @@ def _replace(folder: int, name: str, data: bytes | None) -> None:
     try:
         try:
             with suppress(FileNotFoundError):
-                os.fchmod(
-                    descriptor, stat.S_IMODE(os.stat(name, dir_fd=folder).st_mode)
-                )
+                mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+                if stat.S_ISREG(mode):  # a link's own says nothing
+                    os.fchmod(descriptor, stat.S_IMODE(mode))
             _write_all(descriptor, data)
             os.fsync(descriptor)
         finally:

@@ -15,6 +15,7 @@ from .environment.overlay import Dialect, PropertySource
 from .errors import DocumentError
 from .files import FileTree
 from .kept import LastUsed
+from .turns import turn
 
 __all__ = ["Reading", "Seen", "read_settled"]
 
@@ -123,7 +124,8 @@ def _parse(data: bytes, suffix: str, charset: str) -> tuple[Document, ...]:
     key = (data, suffix, charset)
     documents = _parsed.get(key)
     if documents is None:
-        documents = formats.parse(data, suffix, charset)
+        with turn(data):
+            documents = formats.parse(data, suffix, charset)
         if _met.get(hash(key)):
             _parsed.keep(key, documents, len(data) + _size(documents))
         _met.keep(hash(key), True, 0)

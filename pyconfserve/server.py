@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from operator import attrgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .backend import (
     ClosingBackend,
@@ -19,11 +18,10 @@ from .backend import (
     HealthBackend,
     OpeningBackend,
     PlainFile,
-    PlainFileBackend,
     RequestBackend,
     default_label_of,
-    find,
 )
+from .bulkhead import Threads
 from .environment import names, rendering
 from .environment.formats.document import Entry
 from .environment.overlay import (
@@ -37,25 +35,22 @@ from .environment.overlay import (
     make_lookup,
 )
 from .environment.values import is_encrypted
-from .errors import (
-    ConfigError,
-    ConfigNotFound,
-    Conflict,
-    DocumentError,
-    InvalidRequest,
-    ReadOnlyBackend,
-)
+from .errors import ConfigError, ConfigNotFound, DocumentError, ReadOnlyBackend
+from .problems import Problems
+from .saveable import saveable
+from .saves import Saves
+from .timely import TIMEOUT, TimelyBackend
+from .weights import is_large
 
 if TYPE_CHECKING:
     from .environment.cipher import Cipher
 
 __all__ = ["ConfigServer"]
 
-_logger = logging.getLogger("pyconfserve.server")
 _NAMES = attrgetter("application", "profile", "label")
-_MOST_PROBLEMS = 100  # kept for /health; the log has them all
-# Spring reads these as an answer's format.
-_FORMAT_ENDINGS = (".yml", ".yaml", ".json", ".properties")
+_LOOK = 5.0  # seconds in which health looks whether what was broken still is
+
+Value = TypeVar("Value")
 
 
 class ConfigServer:
@@ -66,6 +61,10 @@ class ConfigServer:
     (None: as the dialect does); *read_only* refuses every save, and SPRING implies it.
     *overrides* are flat properties above all others. *cipher* opens `{cipher}` values
     in answers; without *decrypts* they are handed on.
+
+    The backend has *timeout* seconds for each answer, None for any time, and what waits
+    for one application takes few places. *saves* is a count that is shared with the
+    servers of other processes over the same store.
     """
 
     def __init__(
@@ -78,18 +77,30 @@ class ConfigServer:
         cipher: Cipher | None = None,
         decrypts: bool = True,
         overrides: Mapping[str, str] = MappingProxyType({}),
+        timeout: float | None = TIMEOUT,
+        saves: Saves | None = None,
     ) -> None:
-        self.backend = backend
+        self._timely = TimelyBackend(backend, timeout, saves)
         self.dialect = dialect
         self.accept_empty = accept_empty
         self.is_read_only = read_only or dialect.is_read_only
         self.cipher = cipher
         self._decrypts = decrypts
         self._overrides = _overriding(overrides)
-        self.saves = 0  # what was begun before the last save may be older than it
-        # Told of each, by its thread.
+        # Told of each save that is made here, by its thread.
         self.after_save: set[Callable[[ConfigSource], None]] = set()
-        self._problems: dict[str, Lookup] = {}  # and a lookup that meets each
+        self._worker = Threads("pyconfserve-answers", 1)
+        self._problems = Problems()
+
+    @property
+    def backend(self) -> ConfigBackend:
+        """What is served."""
+        return self._timely.backend
+
+    @property
+    def saves(self) -> Saves:
+        """The count of saves: what was begun before the last may be older than it."""
+        return self._timely.saves
 
     async def fetch(
         self, application: str, profile: str = DEFAULT_PROFILE, label: str | None = None
@@ -125,18 +136,17 @@ class ConfigServer:
         Properties may be nested. Raises InvalidRequest for lists, malformed names and
         values, Conflict for reserved names and for a stored file that cannot be
         replaced, SchemaViolation and ValueTooLarge for what its file cannot hold,
-        ReadOnlyBackend, BackendError.
+        ReadOnlyBackend, BackendError; a save that took too long may still happen.
         """
         if self.is_read_only:
             raise ReadOnlyBackend
-        source = ConfigSource(*_single_names(application, profile, label), properties)
-        if names.is_reserved(source.application):
-            raise Conflict(f"applications named {source.application!r} are reserved")
-        await self.backend.save(source)
-        self.saves += 1
+        source = saveable(application, profile, properties, label)
+        await self._timely.save(source, self._tell)
+        return {"saved": True}
+
+    def _tell(self, source: ConfigSource) -> None:
         for tell in tuple(self.after_save):
             tell(source)
-        return {"saved": True}
 
     async def list(self) -> list[dict[str, str]]:
         """`[{"application", "profile", "label"}]` for every bundle, in order."""
@@ -146,7 +156,7 @@ class ConfigServer:
                 "profile": source.profile,
                 "label": source.label,
             }
-            for source in sorted(await self.backend.list(), key=_NAMES)
+            for source in sorted(await self._timely.list(), key=_NAMES)
         ]
 
     async def open(self) -> None:
@@ -184,7 +194,7 @@ class ConfigServer:
         if not (token or state) or not isinstance(self.backend, RequestBackend):
             return self
         server = copy(self)
-        server.backend = self.backend.for_request(token, state)
+        server._timely = self._timely.over(self.backend.for_request(token, state))
         return server
 
     @property
@@ -201,12 +211,11 @@ class ConfigServer:
         It has no sources when nothing is stored. Raises DocumentError, BackendError.
         """
         try:
-            found = await find(self.backend, lookup)
+            found = await self._timely.find(lookup)
         except DocumentError as error:
-            self._forget_problems(lookup, but=str(error))
-            self._note_problem(lookup, error)
+            self._problems.note(lookup, error)
             raise
-        self._forget_problems(lookup)
+        self._problems.forget(lookup)
         if self._decrypts and _has_ciphers(found.sources):
             found = found._replace(sources=await self._decrypted(found.sources))
         found = found._replace(sources=(*self._overrides, *found.sources))
@@ -215,11 +224,14 @@ class ConfigServer:
         profiles = (
             (",".join(lookup.profiles),) if dialect.joins_profiles else lookup.profiles
         )
+        version = found.version or await self.work_on(
+            found.sources, rendering.content_version, found.sources
+        )
         environment = Environment(
             name=lookup.name,
             profiles=profiles,
             label=found.label if shown else lookup.label,
-            version=found.version or rendering.content_version(found.sources),
+            version=version,
             state=found.state,
             sources=found.sources,
         )
@@ -235,38 +247,38 @@ class ConfigServer:
 
     async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
         """The plain file at *path* for *lookup*, None where there is none."""
-        if isinstance(self.backend, PlainFileBackend):
-            return await self.backend.file(lookup, path)
-        return None
+        return await self._timely.file(lookup, path)
+
+    async def work_on(
+        self,
+        sources: Sequence[PropertySource],
+        work: Callable[..., Value],
+        *arguments: Any,
+    ) -> Value:
+        """What *work* makes of *arguments*; off the loop where *sources* are large."""
+        if is_large(sources):
+            return await self._worker.run((), work, *arguments)
+        return work(*arguments)
 
     async def health(self) -> dict[str, Any]:
         """Details for the owner: the backend, and files that were met and do not parse.
 
         Raises BackendError when the backend can answer nobody.
         """
-        for lookup in set(self._problems.values()):  # some may be mended by now
-            with suppress(ConfigError):
-                await self.environment(lookup)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK):
+                await self._meet_again()
         details = (
             self.backend.health() if isinstance(self.backend, HealthBackend) else {}
         )
-        problems = sorted(self._problems)
+        problems = self._problems.texts()
         return {"backend": type(self.backend).__name__, **details, "problems": problems}
 
-    def _note_problem(self, lookup: Lookup, error: DocumentError) -> None:
-        """Log a broken file once, and keep it for `health` until it is mended."""
-        if str(error) not in self._problems:
-            _logger.error("a file does not parse: %s", error)
-        self._problems.setdefault(str(error), lookup)
-        if len(self._problems) > _MOST_PROBLEMS:
-            del self._problems[next(iter(self._problems))]
-
-    def _forget_problems(self, lookup: Lookup, but: str = "") -> None:
-        """Those that *lookup* met and does not meet any more."""
-        met = [problem for problem, by in self._problems.items() if by == lookup]
-        for problem in met:
-            if problem != but:
-                del self._problems[problem]
+    async def _meet_again(self) -> None:
+        """Read what was broken: some of it may be mended by now."""
+        for lookup in self._problems.lookups():
+            with suppress(ConfigError):
+                await self.environment(lookup)
 
 
 def _has_ciphers(sources: Iterable[PropertySource]) -> bool:
@@ -283,18 +295,3 @@ def _overriding(properties: Mapping[str, str]) -> tuple[PropertySource, ...]:
         return ()
     entries = {key: Entry(value) for key, value in properties.items()}
     return (PropertySource("overrides", entries, "Config server overrides"),)
-
-
-def _single_names(application: str, profile: str, label: str) -> tuple[str, str, str]:
-    for field, text in (
-        ("application", application),
-        ("profile", profile),
-        ("label", label),
-    ):
-        if "," in text:
-            raise InvalidRequest(field, "a save takes one name, not a list")
-    if profile.endswith(_FORMAT_ENDINGS):
-        raise InvalidRequest(
-            "profile", f"a name that ends in {', '.join(_FORMAT_ENDINGS)} is not saved"
-        )
-    return names.application(application), names.profile(profile), names.label(label)

@@ -222,7 +222,7 @@ class Watches:
         """Ask for the answer anew, and tell when it is another."""
         try:
             async with turns:
-                saves = self._server.saves
+                saves = self._server.saves.value()
                 outcome = await self._outcome(watch)
         finally:
             watch.reading = None
@@ -230,7 +230,9 @@ class Watches:
             self._tell(watch, outcome)
             return
         watch.answer = outcome.known()
-        if saves == self._server.saves:  # else it may be that of before the save
+        if (
+            saves == self._server.saves.value()
+        ):  # else it may be that of before the save
             watch.due = asyncio.get_running_loop().time() + _ASK_INTERVAL
 
     async def _outcome(self, watch: _Watch) -> Answer | ConfigError:

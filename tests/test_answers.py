@@ -2,15 +2,18 @@
 
 import asyncio
 import json
+import threading
 
 import pytest
 
 from pyconfserve.answers import LARGEST_CACHE, Answers, answer_key
-from pyconfserve.backend import ConfigSource, InMemoryConfigBackend
-from pyconfserve.environment.overlay import SPRING, make_lookup
+from pyconfserve.backend import ConfigSource, Found, InMemoryConfigBackend
+from pyconfserve.environment.formats.document import Entry
+from pyconfserve.environment.overlay import SPRING, PropertySource, make_lookup
 from pyconfserve.environment.rendering import JSON, V2_JSON
 from pyconfserve.errors import BackendUnavailable
 from pyconfserve.filesystem import FilesystemConfigBackend
+from pyconfserve.saves import OwnSaves
 from pyconfserve.server import ConfigServer
 
 ORDERS = make_lookup("orders", "prod")
@@ -93,6 +96,14 @@ def run(scenario):
             return await scenario()
 
     return asyncio.run(in_time())
+
+
+def tasks_of(function):
+    """The tasks of the running loop that run a coroutine function."""
+    name = function.__qualname__
+    return [
+        task for task in asyncio.all_tasks() if task.get_coro().__qualname__ == name
+    ]
 
 
 def test_an_answer_is_bytes_and_headers():
@@ -188,6 +199,88 @@ def test_an_edit_on_disk_makes_an_answer_stale(tmp_path):
         orders.unlink()
         assert answers.ready(KEY) is None
         assert await answers.get(ORDERS, JSON) is None
+
+    run(scenario)
+
+
+def test_a_save_by_another_server_shows_at_once(tmp_path):
+    """However long stamps are believed, where both share a count of saves; where they
+    share none it shows when the interval is over.
+    """
+
+    async def scenario():
+        saves = OwnSaves()
+        one, two, apart = (
+            answers_over(
+                FilesystemConfigBackend(tmp_path, refresh_interval=60), saves=count
+            )
+            for count in (saves, saves, None)
+        )
+        for value in range(3):
+            await one[0].save("orders", "prod", {"a": value})
+            assert two[1].ready(KEY) is None
+            for _, answers in (one, two):
+                assert properties(await answers.get(ORDERS, JSON)) == {"a": value}
+                assert properties(answers.ready(KEY)) == {"a": value}
+            await apart[1].get(ORDERS, JSON)
+            assert properties(apart[1].ready(KEY)) == {"a": 0}
+
+    run(scenario)
+
+
+def test_a_backend_is_told_once_of_saves_elsewhere():
+    """Not for each answer that is looked at."""
+
+    class Looking(InMemoryConfigBackend):
+        looks = 0
+
+        def look_again(self):
+            self.looks += 1
+
+    async def scenario():
+        saves = OwnSaves()
+        server, answers = answers_over(Looking(), saves=saves)
+        await server.save("orders", "prod", {"a": 1})
+        found = await answers.get(ORDERS, JSON)
+        assert answers.ready(KEY) is found
+        looks = server.backend.looks
+        for _ in range(3):
+            saves.raise_()
+            for _ in range(5):
+                assert answers.ready(KEY) is found
+        assert server.backend.looks == looks + 3
+
+    run(scenario)
+
+
+def test_large_answers_are_written_off_the_loop():
+    """Their bytes are those of small ones."""
+
+    async def scenario():
+        threads = set()
+
+        class Loud(dict):
+            def items(self):
+                threads.add(threading.current_thread().name)
+                return super().items()
+
+        class Large(InMemoryConfigBackend):
+            async def sources(self, lookup):
+                entries = Loud(
+                    {f"k{number}": Entry(number) for number in range(self.count)}
+                )
+                return Found((PropertySource("a", entries),), seen=(), stamp=0)
+
+        for count, expected in ((10, "MainThread"), (10_000, "pyconfserve-answers")):
+            backend = Large()
+            backend.count = count
+            _, answers = answers_over(backend)
+            answer = await answers.get(ORDERS, JSON)
+            assert properties(answer) == {
+                f"k{number}": number for number in range(count)
+            }
+            assert threads == {expected}
+            threads.clear()
 
     run(scenario)
 
@@ -351,7 +444,8 @@ def test_an_error_that_nobody_waited_for_is_quiet():
         backend.go_on.set()
         with pytest.raises(asyncio.CancelledError):
             await leaving
-        await asyncio.wait([*answers._flights.values()])
+        (making,) = tasks_of(Answers._make)
+        await asyncio.wait([making])
 
     run(scenario)
     assert complaints == []
@@ -365,11 +459,11 @@ def test_a_making_that_the_loop_ends_is_quiet():
         _, answers = answers_over(backend)
         waiting = asyncio.ensure_future(answers.get(ORDERS, JSON))
         await backend.begun.acquire()
-        (making,) = answers._flights.values()
+        (making,) = tasks_of(Answers._make)
         making.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert answers._flights == {}
+        assert len(answers._flights) == 0
 
     run(scenario)
 

@@ -12,6 +12,7 @@ from pyconfserve.backend import (
     ConfigSource,
     HealthBackend,
     LabelledBackend,
+    LookingBackend,
     LookupBackend,
     StampedBackend,
 )
@@ -92,7 +93,8 @@ def sources(backend, *asked, dialect=OWN):
         (StampedBackend, True),
         (LabelledBackend, True),
         (HealthBackend, True),
-        (ClosingBackend, False),
+        (ClosingBackend, True),
+        (LookingBackend, True),
     ],
 )
 def test_what_the_backend_can_do_beyond_the_interface(tmp_path, protocol, is_one):

@@ -190,6 +190,27 @@ def test_a_stamp_is_looked_up_again_after_the_interval(root):
     assert before != tree.stamp(("orders.yml",))
 
 
+def test_a_stamp_is_looked_up_again_when_it_must_be(root):
+    """Before the interval is over."""
+    tree = FolderTree(root, refresh_interval=60)
+    before = tree.stamp(("orders.yml",))
+    (root / "orders.yml").write_text("a: 2")
+    assert before == tree.stamp(("orders.yml",))
+    tree.look_again()
+    assert before != tree.stamp(("orders.yml",))
+
+
+def test_stamps_that_are_believed_have_an_end(root, monkeypatch):
+    """Of however many paths, for however long."""
+    monkeypatch.setattr("pyconfserve.folder._MOST_STAMPS", 100)
+    tree = FolderTree(root, refresh_interval=3600)
+    sizes = []
+    for number in range(250):
+        tree.stamp((f"{number}",))
+        sizes.append(len(tree._stamps))
+    assert max(sizes) == 101
+
+
 def test_a_change_made_here_is_seen_within_the_interval(root):
     """The tree does not wait to see its own writes."""
     tree = FolderTree(root, refresh_interval=3600)

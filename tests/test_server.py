@@ -8,6 +8,7 @@ import pytest
 from pyconfserve.backend import ConfigSource, InMemoryConfigBackend
 from pyconfserve.environment.overlay import SPRING
 from pyconfserve.errors import (
+    BackendTimeout,
     BackendUnavailable,
     ConfigNotFound,
     Conflict,
@@ -249,12 +250,18 @@ def test_a_save_is_told_when_it_counts():
     server = ConfigServer(InMemoryConfigBackend())
     told = []
     for _ in range(2):
-        server.after_save.add(lambda source: told.append((source, server.saves)))
+        server.after_save.add(
+            lambda source: told.append((source, server.saves.value()))
+        )
     asyncio.run(server.save("orders", "prod", {"a": 1}))
     with pytest.raises(InvalidRequest):
         asyncio.run(server.save("a,b", "prod", {"a": 1}))
     source = told[0][0]
-    assert (source.application, source.profile, source.label) == ("orders", "prod", "main")
+    assert (source.application, source.profile, source.label) == (
+        "orders",
+        "prod",
+        "main",
+    )
     assert told == [(source, 1)] * 2
 
 
@@ -262,7 +269,7 @@ def test_a_save_replaces_one_bundle_and_counts():
     """The answer says so; properties may be nested."""
     server = server_of(("orders", "prod", "main", {"a": 1, "b": 1}))
     saved = asyncio.run(server.save("orders", "prod", {"a": {"b": [2]}}, "main"))
-    assert (saved, server.saves) == ({"saved": True}, 1)
+    assert (saved, server.saves.value()) == ({"saved": True}, 1)
     expected = [{"name": "orders-prod", "source": {"a.b[0]": 2}}]
     assert expected == fetch(server, "orders", "prod")["propertySources"]
 
@@ -289,7 +296,11 @@ def test_a_save_takes_one_well_formed_name_of_each_kind(arguments, message):
     server = server_of(backend=ThreeMethods())
     with pytest.raises(InvalidRequest) as caught:
         asyncio.run(server.save(application, profile, {"a": 1}, *label))
-    assert (message, {}, 0) == (str(caught.value), server.backend.bundles, server.saves)
+    assert (message, {}, 0) == (
+        str(caught.value),
+        server.backend.bundles,
+        server.saves.value(),
+    )
 
 
 def test_profiles_with_a_dot_are_saved():
@@ -493,3 +504,82 @@ def test_a_mended_file_is_no_problem_though_nobody_asks_again(tmp_path):
         fetch(server, "orders")
     (tmp_path / "application.yml").write_text("a: 1")
     assert asyncio.run(server.health())["problems"] == []
+
+
+class Hanging(ThreeMethods):
+    """A backend whose store never answers, with files and credentials."""
+
+    def __init__(self, asked=None):
+        super().__init__()
+        self.asked = [] if asked is None else asked
+
+    async def fetch(self, application, profile, label="main"):
+        self.asked.append(application)
+        await asyncio.Event().wait()
+
+    async def file(self, lookup, path):
+        await asyncio.Event().wait()
+
+    async def save(self, source):
+        await asyncio.Event().wait()
+
+    async def list(self):
+        await asyncio.Event().wait()
+
+    def for_request(self, token, state):
+        return Hanging(self.asked)
+
+
+@pytest.mark.parametrize(
+    ("ask", "more"),
+    [
+        (lambda server: server.fetch("orders"), ""),
+        (lambda server: server.environment(server.lookup("orders")), ""),
+        (lambda server: server.file(server.lookup("orders"), "a.txt"), ""),
+        (lambda server: server.list(), ""),
+        (lambda server: server.save("orders", "prod", {}), "; the save may still happen"),
+        (lambda server: server.for_request("token", None).fetch("orders"), ""),
+    ],
+    ids=["fetch", "environment", "file", "list", "save", "credentials"],
+)  # fmt: skip
+def test_a_store_that_does_not_answer_is_a_timeout(ask, more):
+    """Of the time that the server was given."""
+    with pytest.raises(BackendTimeout) as caught:
+        asyncio.run(ask(ConfigServer(Hanging(), timeout=0.01)))
+    assert f"the store did not answer in time{more}" == str(caught.value)
+
+
+def test_answers_for_credentials_are_not_shared():
+    """Each request with its own asks for itself."""
+
+    async def scenario():
+        server = ConfigServer(Hanging(), timeout=0.05)
+        forms = [server.for_request(token, None) for token in ("a", "b")]
+        asks = [form.fetch("orders") for form in (server, server, *forms)]
+        await asyncio.gather(*asks, return_exceptions=True)
+        return server.backend.asked
+
+    assert asyncio.run(scenario()) == ["orders", "application"] * 3
+
+
+def test_health_does_not_wait_for_what_hangs(tmp_path, monkeypatch):
+    """What was broken is told as it was last seen."""
+    monkeypatch.setattr("pyconfserve.server._LOOK", 0.05)
+
+    class Broken(Hanging):
+        is_hung = False
+
+        async def fetch(self, application, profile, label="main"):
+            if self.is_hung:
+                await super().fetch(application, profile, label)
+            raise DocumentError("no", 1, 2, "a.yml")
+
+    async def scenario():
+        server = ConfigServer(Broken())
+        with pytest.raises(DocumentError):
+            await server.fetch("orders")
+        server.backend.is_hung = True
+        return await server.health()
+
+    expected = {"backend": "Broken", "problems": ["a.yml:1:2: no"]}
+    assert expected == asyncio.run(scenario())

@@ -16,6 +16,7 @@ from pyconfserve.environment.overlay import make_lookup
 from pyconfserve.environment.rendering import JSON
 from pyconfserve.errors import BackendUnavailable, ConfigNotFound, DocumentError
 from pyconfserve.filesystem import FilesystemConfigBackend
+from pyconfserve.saves import OwnSaves
 from pyconfserve.server import ConfigServer
 from pyconfserve.watches import Watches
 
@@ -72,8 +73,8 @@ class Unstamped(Memory):
 class Scene:
     """A server with orders/prod, and what it takes to wait for it."""
 
-    def __init__(self, backend, **options):
-        self.server = ConfigServer(backend)
+    def __init__(self, backend, saves=None, **options):
+        self.server = ConfigServer(backend, saves=saves)
         self.answers = Answers(self.server)
         self.watches = Watches(self.server, self.answers, **options)
 
@@ -179,6 +180,23 @@ def test_an_edit_on_disk_reaches_all_who_wait(tmp_path):
             tasks = await scene.waiting(10)
             step()
             assert await values_of(tasks) == [value] * 10
+
+    run(scenario)
+
+
+def test_a_save_by_another_server_reaches_all_who_wait(tmp_path):
+    """However long stamps are believed, where both share a count of saves."""
+
+    async def scenario():
+        saves = OwnSaves()
+        one, two = (
+            Scene(FilesystemConfigBackend(tmp_path, refresh_interval=60), saves)
+            for _ in range(2)
+        )
+        await one.save(1)
+        tasks = await two.waiting(10)
+        await one.save(2)
+        assert await values_of(tasks) == [2] * 10
 
     run(scenario)
 
@@ -439,7 +457,9 @@ def test_answers_that_are_watched_have_an_end():
 # costs
 
 
-@pytest.mark.parametrize(("others", "names"), [("applications", "a{},prod"), ("profiles", "orders,p{}")])
+@pytest.mark.parametrize(
+    ("others", "names"), [("applications", "a{},prod"), ("profiles", "orders,p{}")]
+)
 def test_what_was_saved_is_read_first(others, names):
     """However many others were there before, whose stamps have changed with it."""
 
@@ -455,7 +475,9 @@ def test_what_was_saved_is_read_first(others, names):
     async def scenario():
         scene = Scene(backend := Recording())
         await scene.server.save("application", "default", {"a": 0})
-        lookups = [make_lookup(*names.format(number).split(",")) for number in range(100)]
+        lookups = [
+            make_lookup(*names.format(number).split(",")) for number in range(100)
+        ]
         tasks = [(await scene.waiting(lookup=lookup))[0] for lookup in lookups]
         tasks += await scene.waiting()
         backend.asked.clear()
@@ -468,7 +490,6 @@ def test_what_was_saved_is_read_first(others, names):
         await asyncio.wait(tasks)
 
     run(scenario)
-
 
 
 def test_a_look_is_for_an_answer_not_for_who_waits():

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..environment.rendering import JSON, V2_JSON
 from ..errors import DocumentError, InvalidRequest, UnsupportedMedia
+from ..turns import turn
 from .grammar import LARGEST_BODY
 from .messages import Request
 from .refusals import BodyTooLarge
@@ -135,7 +136,8 @@ def json_body(request: Request) -> dict[str, Any]:
 
     try:
         text = body.decode("utf-8").removeprefix("\ufeff")
-        return json_format.read_tree(text) if text.strip() else {}
+        with turn(body):
+            return json_format.read_tree(text) if text.strip() else {}
     except UnicodeDecodeError as error:
         raise InvalidRequest("body", "expected UTF-8") from error
     except DocumentError as error:

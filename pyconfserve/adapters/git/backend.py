@@ -7,11 +7,10 @@ import logging
 import re
 import weakref
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 from ...backend import ConfigSource, Found, PlainFile
+from ...bulkhead import Threads
 from ...bundles import read_bundle, read_file, read_sources
 from ...environment import names
 from ...environment.overlay import DEFAULT_LABEL, Lookup, make_lookup
@@ -100,8 +99,10 @@ class GitConfigBackend:
         )
         self._catalog = Catalog(self._repository, self._patterns, self._saved)
         self._refresher = Refresher(self._repository, refresh_rate)
+        self._readers = Threads("pyconfserve-git-read")
         # One thread: saves take turns anyway, and readers need the others.
-        self._saver = ThreadPoolExecutor(1, thread_name_prefix="pyconfserve-git-save")
+        self._saver = Threads("pyconfserve-git-save", 1)
+        self._closer = Threads("pyconfserve-git-close", 1)
         self._end = weakref.finalize(self, _close, self._refresher, scratch)
 
     @property
@@ -128,10 +129,10 @@ class GitConfigBackend:
         Raises ConfigNotFound for an unknown label, DocumentError, BackendError.
         """
         await self.open()
-        return await asyncio.to_thread(self._sources, lookup)
+        return await self._readers.run(lookup.applications, self._sources, lookup)
 
     def _sources(self, lookup: Lookup) -> Found:
-        state = self._repository.current()  # one moment for all of the answer
+        state = self._repository.present()  # one moment for all of the answer
         labelled = self._labels.find(lookup, state)
         blocks = self._blocks(lookup, labelled.commits)
         found = read_sources(lookup, blocks, self._labels.default(state))
@@ -149,17 +150,22 @@ class GitConfigBackend:
         BackendError.
         """
         await self.open()
-        return await asyncio.to_thread(self._file, lookup, path)
+        return await self._readers.run(lookup.applications, self._file, lookup, path)
 
     def _file(self, lookup: Lookup, path: str) -> PlainFile | None:
-        labelled = self._labels.find(lookup, self._repository.current())
+        labelled = self._labels.find(lookup, self._repository.present())
         blocks = self._blocks(lookup, labelled.commits)
         return read_file(lookup, blocks, path, is_reversed=self._reverses_plain_files)
 
     def stamp(self, seen: Hashable) -> Hashable:
         """The commits that the labels of an answer stand for now."""
         labels: tuple[str, ...] = seen  # type: ignore[assignment]  # Found.seen
-        return self._repository.current().stamp(labels)
+        state = self._repository.current()
+        return None if self._repository.looks.is_due else state.stamp(labels)
+
+    def look_again(self) -> None:
+        """Read the refs again that another process has moved."""
+        self._repository.look_again()
 
     async def fetch(
         self, application: str, profile: str, label: str = DEFAULT_LABEL
@@ -170,10 +176,10 @@ class GitConfigBackend:
         """
         name = _name(application, profile, label)
         await self.open()
-        return await asyncio.to_thread(self._fetch, name)
+        return await self._readers.run((name.application,), self._fetch, name)
 
     def _fetch(self, name: BundleName) -> ConfigSource | None:
-        commit = self._repository.commit_of(name.label, self._repository.current())
+        commit = self._repository.commit_of(name.label, self._repository.present())
         if commit is None:
             return None
         lookup = make_lookup(name.application, name.profile, name.label)
@@ -190,9 +196,7 @@ class GitConfigBackend:
         if _SPECIAL.search(folder):
             raise Conflict("the first search path is a pattern: nothing is saved")
         await self.open()
-        loop = asyncio.get_running_loop()
-        work = partial(self._save, folder, name, source.properties)
-        await loop.run_in_executor(self._saver, work)
+        await self._saver.run((), self._save, folder, name, source.properties)
 
     def _save(
         self, folder: str, name: BundleName, properties: Mapping[str, Any]
@@ -213,7 +217,9 @@ class GitConfigBackend:
 
     async def close(self) -> None:
         """End what runs, and remove a temporary clone; calling this twice is fine."""
-        await asyncio.to_thread(self._end)
+        await asyncio.gather(
+            self._closer.run((), self._end), self._readers.close(), self._saver.close()
+        )
 
     def _blocks(
         self, lookup: Lookup, commits: Mapping[str, str]
@@ -240,6 +246,7 @@ class GitConfigBackend:
         Raises BackendError, also above listing.MOST_LISTED.
         """
         await self.open()
+        await self._readers.run((), self._repository.present)
         return await asyncio.wrap_future(self._catalog.sources())
 
 

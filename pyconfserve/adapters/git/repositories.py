@@ -23,7 +23,8 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from ...addresses import shown
-from ...backend import ConfigSource, Found, PlainFile
+from ...backend import ConfigSource, Found, LookingBackend, PlainFile
+from ...bulkhead import Threads
 from ...environment.overlay import DEFAULT_LABEL, Lookup, make_lookup
 from ...errors import (
     BackendError,
@@ -83,6 +84,7 @@ class GitRepositories:
         self._limit = limit
         for repository in self._all:
             check_uri(repository.uri)
+        self._chores = Threads("pyconfserve-git-tidy", 1)
         self._pool = Pool(self._make_backend, self._tidy_folders, limit, clock)
         self._fixed = {
             key: Member(key, self._make_backend(key))
@@ -112,7 +114,7 @@ class GitRepositories:
         for number, repository in enumerate(self._all):
             if is_template(repository.uri):
                 key = Key(number, repository.uri)
-                await asyncio.to_thread(self._tidy_folders, key)
+                await self._chores.run((), self._tidy_folders, key)
         first = [
             member
             for key, member in self._fixed.items()
@@ -147,6 +149,12 @@ class GitRepositories:
         if any(self._pool.missed_until(key) != until for key, until in parts.missed):
             return None
         return member.backend.stamp(parts.seen)
+
+    def look_again(self) -> None:
+        """Let each open repository look."""
+        for member in self._open():
+            if isinstance(member.backend, LookingBackend):
+                member.backend.look_again()
 
     async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
         """The plain file of the repository that answers *lookup*."""

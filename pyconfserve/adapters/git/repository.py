@@ -24,6 +24,7 @@ from ...errors import (
 from .chores import Chore
 from .clone import Clone
 from .locks import Lock
+from .looks import Looks
 from .mending import mended
 from .merging import (
     CANNOT_MERGE,
@@ -74,11 +75,11 @@ class Repository:
         self._state = _CLOSED
         self._planned: tuple[Mapping[str, str], Plan] = ({}, NO_PLAN)
         self._report = Report(uri, rules.level)
-        self._look_again = 0.0
+        self._look_at = 0.0
         self._saves = 0
         self._is_closed = False
         self._reading = threading.Lock()
-        self._catching_up = Chore("pyconfserve-git-catch-up", self._catch_up)
+        self.looks = Looks(self._catch_up)
         self._tidying = Chore("pyconfserve-git-tidy", clone.tidy)
 
     @property
@@ -206,11 +207,22 @@ class Repository:
         """
         state = self._state
         now = time.monotonic()
-        if now >= self._look_again and state.number and not self._is_closed:
-            self._look_again = now + _INTERVAL
+        if now >= self._look_at and state.number and not self._is_closed:
+            self._look_at = now + _INTERVAL
             if self._clone.is_moved(state.marked):
-                self._catching_up.start()
+                self.looks.start()
         return state
+
+    def look_again(self) -> None:
+        """Miss nothing from now on that another process has moved; never waits."""
+        if self.is_open and self._clone.is_moved(self._state.marked):
+            self.looks.wish()
+
+    def present(self) -> State:
+        """What is served, with all that was moved before the last `look_again`."""
+        if self.looks.is_due:
+            self.looks.take()
+        return self.current()
 
     def _catch_up(self) -> None:
         try:
