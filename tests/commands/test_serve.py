@@ -2,15 +2,22 @@
 
 import json
 import math
+import os
+import re
+import select
 import signal
 import socket
 import threading
 import time
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
 from pyconfserve import __version__
+from pyconfserve.http.passwords import hash_token
 
+PROJECT = Path(__file__).parents[2]
 STOPPED = "INFO pyconfserve.serve: stopped\n"
 DOCUMENT = {
     "name": "orders",
@@ -35,6 +42,20 @@ def wait_until(is_so, seconds=10):
     end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end, "it did not come about in time"
+
+
+def logged(serving, seconds=10):
+    """The next line on standard error."""
+    ready, _, _ = select.select([serving.process.stderr], [], [], seconds)
+    assert ready, "nothing was logged in time"
+    return serving.process.stderr.readline().decode()
+
+
+def listed(**tokens):
+    """Users as the settings have them, who may read, by their tokens."""
+    return [
+        {"name": name, "token": hash_token(token)} for name, token in tokens.items()
+    ]
 
 
 def read_all(connection):
@@ -250,17 +271,45 @@ class TestRefusals:
             (
                 ("cfg", "--host", "0.0.0.0"),
                 "--host 0.0.0.0 would let anyone who reaches this machine read the configuration: "
-                "if that is wanted, add --insecure --allow-host NAME, the name clients use",
+                "add --users FILE, or, if that is wanted, --insecure --allow-host NAME, the name clients use",
             ),
             (
                 ("cfg", "--host", "0.0.0.0", "--insecure"),
                 "--host 0.0.0.0 would let anyone who reaches this machine read the configuration: "
-                "if that is wanted, add --insecure --allow-host NAME, the name clients use",
+                "add --users FILE, or, if that is wanted, --insecure --allow-host NAME, the name clients use",
             ),
             (
                 ("cfg", "--host", "::", "--allow-host", "x"),
                 "--host :: would let anyone who reaches this machine read the configuration: "
-                "if that is wanted, add --insecure --allow-host NAME, the name clients use",
+                "add --users FILE, or, if that is wanted, --insecure --allow-host NAME, the name clients use",
+            ),
+            (
+                ("cfg", "--users", "absent.yaml"),
+                "absent.yaml: cannot be read: No such file or directory",
+            ),
+            (
+                ("cfg", "--users", "nobody.json"),
+                "nobody.json: users: expected a list of users",
+            ),
+            (
+                ("cfg", "--tls-cert", "cert.pem"),
+                "cert.pem: cannot be read: no such file or directory",
+            ),
+            (
+                ("cfg", "--tls-key", "key.pem"),
+                "pyfly.config-server.tls.key: is for TLS: add --tls-cert",
+            ),
+            (
+                ("cfg", "--tls-client-ca", "ca.pem"),
+                "pyfly.config-server.tls.client-ca: is for TLS: add --tls-cert",
+            ),
+            (
+                ("cfg", "--workers", "0"),
+                "--workers: pyfly.config-server.workers: expected a number from 1 to 256",
+            ),
+            (
+                ("cfg", "--access-log", "loud"),
+                "--access-log: pyfly.config-server.access-log: expected off or common or json",
             ),
         ],
         ids=[
@@ -277,6 +326,13 @@ class TestRefusals:
             "all addresses",
             "insecure without hosts",
             "hosts without insecure",
+            "missing users",
+            "no users",
+            "missing certificate",
+            "key alone",
+            "authorities alone",
+            "no workers",
+            "another access log",
         ],
     )
     def test_a_call_that_cannot_work_is_refused(
@@ -284,6 +340,7 @@ class TestRefusals:
     ):
         """The whole message; nothing on standard output."""
         (tmp_path / "unknown.json").write_text('{"pyfly.config-server.prot": 1}')
+        (tmp_path / "nobody.json").write_text("{}")
         (tmp_path / "malformed.json").write_text('{"pyfly.config-server.port": "x"}')
         assert (2, "", f"pyconfserve: error: {message}\n") == run(*arguments)
 
@@ -380,6 +437,228 @@ class TestInsecure:
             "cfg", "--insecure", "--host", "0.0.0.0", "--allow-host", "*", "--port", "0"
         )
         assert serving.ask("/orders/prod", headers=["Host: any.example"])[0] == 200
+
+
+class TestUsers:
+    """Whoever is known by name."""
+
+    @pytest.fixture
+    def users(self, tmp_path):
+        """A function that writes a file of users, by their tokens."""
+
+        def write(**tokens):
+            path = tmp_path / "users.json"
+            path.write_text(json.dumps({"users": listed(**tokens)}))
+            path.chmod(0o600)
+            return str(path)
+
+        return write
+
+    def test_only_users_are_answered(self, serve, folder, users):
+        """As far as their rights go; /health says to anyone that it is up."""
+        serving = serve("cfg", "--port", "0", "--users", users(anna="secret"))
+        anna = ["Authorization: Bearer secret"]
+        assert [
+            serving.ask("/orders/prod")[0],
+            serving.ask("/orders/prod", headers=["Authorization: Bearer wrong"])[0],
+            serving.ask("/orders/prod", headers=anna)[0],
+            serving.ask("/orders/prod", "POST", anna, b"{}")[0],
+            serving.ask("/health"),
+        ] == [401, 401, 200, 403, (200, '{"status":"UP"}')]
+        assert serving.end(signal.SIGTERM) == (0, "", STOPPED)
+
+    def test_any_host_is_answered(self, serve, folder, users):
+        """A page of another site has no password to send."""
+        serving = serve("cfg", "--port", "0", "--users", users(anna="secret"))
+        headers = ["Host: any.example", "Authorization: Bearer secret"]
+        assert serving.ask("/orders/prod", headers=headers)[0] == 200
+
+    def test_beyond_this_machine_without_tls_is_warned_of(self, serve, folder, users):
+        """Passwords can be read on the way."""
+        arguments = ("cfg", "--port", "0", "--host", "0.0.0.0", "--users")
+        serving = serve(*arguments, users(anna="secret"))
+        assert serving.ask("/orders/prod")[0] == 401
+        warning = (
+            "WARNING pyconfserve.serve: passwords and values cross the network in the "
+            "clear: add --tls-cert and --tls-key, unless something in front of this "
+            "server has TLS\n"
+        )
+        assert (0, "", warning + STOPPED) == serving.end(signal.SIGTERM)
+
+    def test_insecure_opens_nothing_to_strangers(self, serve, folder, users):
+        """It is for servers without users, and said so."""
+        arguments = ("cfg", "--port", "0", "--insecure", "--users")
+        serving = serve(*arguments, users(anna="secret"))
+        assert serving.ask("/orders/prod")[0] == 401
+        warning = "WARNING pyconfserve.serve: --insecure has no effect with users\n"
+        assert (0, "", warning + STOPPED) == serving.end(signal.SIGTERM)
+
+    def test_a_user_may_deliver_webhooks(self, serve, folder, tmp_path):
+        """With the right to, and no signature; /monitor is there for that."""
+        found = [{**user, "rights": ["monitor"]} for user in listed(hook="secret")]
+        settings = {"pyfly.config-server.users": found}
+        (tmp_path / "settings.json").write_text(json.dumps(settings))
+        serving = serve("cfg", "--port", "0", "--settings", "settings.json")
+        kind = "Content-Type: application/json"
+        body = b'{"path": ["orders.yml"]}'
+        asked = [
+            serving.ask("/monitor", "POST", [kind, *headers], body)
+            for headers in ([], ["Authorization: Bearer secret"])
+        ]
+        assert asked[0][0] == 401
+        assert asked[1] == (200, '["orders"]')
+
+
+class TestReload:
+    """SIGHUP."""
+
+    @pytest.fixture
+    def write(self, tmp_path):
+        """A function that writes the settings' file, of which no part may be seen."""
+
+        def write_settings(**settings):
+            given = {f"pyfly.config-server.{key}": settings[key] for key in settings}
+            (tmp_path / "new.json").write_text(json.dumps(given))
+            (tmp_path / "new.json").replace(tmp_path / "settings.json")
+
+        return write_settings
+
+    def test_settings_are_read_again(self, serve, folder, write):
+        """Users of before are users no more, those of now are."""
+        write(users=listed(anna="one"), port=0)
+        serving = serve("cfg", "--settings", "settings.json")
+
+        def statuses():
+            return [
+                serving.ask("/orders/prod", headers=[f"Authorization: Bearer {token}"])[0]
+                for token in ("one", "two")
+            ]
+
+        assert statuses() == [200, 401]
+        write(users=listed(anna="two"), port=0)
+        serving.signal(signal.SIGHUP)
+        wait_until(lambda: statuses() == [401, 200])
+        assert serving.end(signal.SIGTERM) == (0, "", STOPPED)
+
+    def test_what_needs_a_restart_is_said(self, serve, folder, write):
+        """All of it in one line; users cannot go while it serves."""
+        write(users=listed(anna="one"), port=0)
+        serving = serve("cfg", "--settings", "settings.json")
+        write(port=0, **{"base-path": "/x", "workers": 4})
+        serving.signal(signal.SIGHUP)
+        line = "a restart is needed for base-path, users, workers"
+        assert f"WARNING pyconfserve.serve: {line}\n" == logged(serving)
+        assert serving.ask("/orders/prod")[0] == 401
+
+    @pytest.mark.parametrize(
+        ("settings", "line"),
+        [
+            (
+                {"port": "x"},
+                "the settings stay as they were: settings.json: "
+                "pyfly.config-server.port: expected a port from 0 to 65535",
+            ),
+            (
+                {"users": [{"name": "anna"}], "port": 0},
+                "users and certificates stay as they were: pyfly.config-server: "
+                "users[0]: expected a password or a token: "
+                "python -m pyconfserve user add makes one",
+            ),
+        ],
+        ids=["settings", "users"],
+    )
+    def test_what_is_broken_changes_nothing(self, serve, folder, write, settings, line):
+        """One line says what it is, and the next signal finds it mended."""
+        write(users=listed(anna="one"), port=0)
+        serving = serve("cfg", "--settings", "settings.json")
+        one = ["Authorization: Bearer one"]
+        write(**settings)
+        serving.signal(signal.SIGHUP)
+        assert f"ERROR pyconfserve.serve: {line}\n" == logged(serving)
+        assert serving.ask("/orders/prod", headers=one)[0] == 200
+        write(users=listed(anna="two"), port=0)
+        serving.signal(signal.SIGHUP)
+        wait_until(lambda: serving.ask("/orders/prod", headers=one)[0] == 401)
+        assert serving.end(signal.SIGTERM) == (0, "", STOPPED)
+
+    def test_the_form_of_the_log_changes(self, serve, folder, write):
+        """From the next line on."""
+        write(port=0)
+        serving = serve("cfg", "--settings", "settings.json")
+        write(port=1, **{"log-format": "json"})
+        serving.signal(signal.SIGHUP)
+        assert logged(serving) == (
+            "WARNING pyconfserve.serve: a restart is needed for port\n"
+        )
+        wait_until(lambda: serving.ask("/orders/prod")[0] == 200)
+        serving.signal(signal.SIGHUP)
+        assert json.loads(logged(serving))["message"] == "a restart is needed for port"
+
+
+class TestObservation:
+    """What is told of requests."""
+
+    def test_the_access_log_has_no_values(self, serve, folder, tmp_path):
+        """A line a request: who, when, what, how it ended, its id; no query."""
+        users = json.dumps({"users": listed(anna="secret")})
+        (tmp_path / "users.json").write_text(users)
+        serving = serve(
+            *("cfg", "--port", "0", "--access-log", "common"),
+            *("--users", "users.json"),
+        )
+        known = ["Authorization: Bearer secret", "X-Request-Id: one"]
+        assert serving.ask("/orders/prod?password=hunter2", headers=known)[0] == 200
+        assert serving.ask("/orders/prod", headers=["X-Request-Id: two"])[0] == 401
+        first, second = logged(serving), logged(serving)
+        shape = r'127\.0\.0\.1 - {} \[.+\] "GET /orders/prod HTTP/1\.1" {} \d+ {} [\d.]+\n'
+        assert re.fullmatch(shape.format("anna", 200, "one"), first)
+        assert re.fullmatch(shape.format("-", 401, "two"), second)
+        assert serving.end(signal.SIGTERM) == (0, "", STOPPED)
+
+    def test_it_is_off_unless_asked_for(self, serve, folder):
+        """Nothing is logged of a request."""
+        serving = serve("cfg", "--port", "0")
+        assert serving.ask("/orders/prod")[0] == 200
+        assert serving.end(signal.SIGTERM) == (0, "", STOPPED)
+
+    @pytest.mark.skipif(
+        find_spec("prometheus_client") is None,
+        reason="pip install 'pyconfserve[prometheus]'",
+    )
+    def test_metrics_are_for_those_who_may_list(self, serve, folder):
+        """Strangers from other machines may not; the library makes the page."""
+        here = serve("cfg", "--port", "0")
+        assert here.ask("/orders/prod")[0] == 200
+        status, page = here.ask("/metrics")
+        line = 'pyconfserve_requests_total{method="GET",status="200"} 1.0'
+        assert (status, page.splitlines().count(line)) == (200, 1)
+        arguments = ("--insecure", "--host", "0.0.0.0", "--allow-host", "*")
+        assert serve("cfg", "--port", "0", *arguments).ask("/metrics")[0] == 403
+
+
+def test_a_backend_has_its_time(serve, tmp_path):
+    """A store that does not answer in --backend-timeout is a 504; the end does not
+    wait for it either.
+    """
+    (tmp_path / "stuck.py").write_text(
+        "import asyncio, threading\nclass Stuck:\n"
+        "    async def fetch(self, application, profile, label='main'):\n"
+        "        await asyncio.to_thread(threading.Event().wait)\n"
+        "    async def save(self, source): ...\n"
+        "    async def list(self): return []\n"
+    )
+    (tmp_path / "settings.json").write_text(
+        '{"pyfly.config-server.backend.type": "stuck:Stuck"}'
+    )
+    serving = serve(
+        *("--settings", "settings.json", "--port", "0", "--backend-timeout", "0.1"),
+        PYTHONPATH=f"{PROJECT}{os.pathsep}{tmp_path}",
+    )
+    assert serving.ask("/orders/prod")[0] == 504
+    status, out, errors = serving.end(signal.SIGTERM)
+    assert (status, out) == (0, "")
+    left = "WARNING pyconfserve.serve: work that did not end is left undone\n"
+    assert errors.endswith(left)
 
 
 def test_a_host_that_is_not_ours_is_misdirected(serve, folder):

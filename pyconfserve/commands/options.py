@@ -1,0 +1,191 @@
+"""How `serve` is called: its flags, and the settings that they and others make.
+
+A flag beats the environment, which beats the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .. import __version__
+from ..addresses import shown
+from ..errors import SettingsError
+from ..roots import settings_of
+from ..settings import Settings, flag_of, help_of, variable_of
+from ..settings_sources import (
+    collect,
+    collect_variables,
+    parse_fields,
+    parse_setting,
+    read_file,
+)
+
+if TYPE_CHECKING:
+    from ..spring_settings import SpringSettings
+
+__all__ = ["Options", "read_options", "require_git"]
+
+_REPEATED = {"--search-location", "--allow-host"}
+_ROOTS = {"root", "git_uri"}
+_OF_GIT = ("git_clone_dir", "git_refresh_rate")  # flags that mean nothing elsewhere
+_TLS = ("tls_cert", "tls_key", "tls_key_password", "tls_client_ca")
+_IN_PLACE = {"users": ("users",), "TLS": _TLS, "": ("log_format",)}
+
+
+class Options(NamedTuple):
+    """What is to be served, and how; *what* is that for people."""
+
+    arguments: Sequence[str]
+    settings: Settings
+    spring: SpringSettings | None
+    what: str
+    says_host: bool  # somebody chose the address
+
+    @property
+    def outer_path(self) -> str | None:
+        """What /monitor and /actuator stand below, None for the base path."""
+        return self.spring.outer_path if self.spring is not None else None
+
+    def taking(self, new: Settings) -> tuple[Options, list[str]]:
+        """These options with all of *new* that needs no restart.
+
+        Then the keys of what does: users and TLS may change, but neither come nor go.
+        """
+        old = self.settings
+        taken: dict[str, Any] = {}
+        for names in _IN_PLACE.values():
+            if bool(getattr(old, names[0])) == bool(getattr(new, names[0])):
+                taken |= {name: getattr(new, name) for name in names}
+        settings = replace(old, **taken)
+        keys = [
+            str(setting.metadata["key"])
+            for setting in fields(Settings)
+            if getattr(settings, setting.name) != getattr(new, setting.name)
+        ]
+        return self._replace(settings=settings), keys
+
+
+def read_options(arguments: Sequence[str]) -> Options:
+    """The options that flags, the environment and the settings' file make.
+
+    Raises SettingsError, MissingDependency for a repository without GitPython.
+    """
+    flags = _parser().parse_args(arguments)
+    file = read_file(flags.settings) if flags.settings else {}
+    spring = _spring(file, flags)
+    settings = _settings(flags, file, spring)
+    what = ", ".join(settings.locations) or flags.settings
+    if settings.backend_type != "filesystem":
+        what = shown(settings.git_uri or settings.backend_type)
+    says_host = bool(flags.host) or spring is None or "host" in spring.fields
+    return Options(arguments, settings, spring, what, says_host)
+
+
+def _spring(
+    file: Mapping[str, Any], flags: argparse.Namespace
+) -> SpringSettings | None:
+    """The settings of a Java server, where the file has any or the flag asks."""
+    if not flags.spring and not any(key.startswith("spring") for key in file):
+        return None
+    from ..spring_settings import read_spring
+
+    return read_spring(file, os.environ, is_asked=flags.spring)
+
+
+class _Help(argparse.HelpFormatter):
+    """Help of a fixed width: asking for the terminal's costs every start."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=88)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        formatter_class=_Help,
+        allow_abbrev=False,
+        prog="python -m pyconfserve",
+        description="Serve a folder or a git repository of configuration to Spring "
+        "Cloud Config's clients.",
+        epilog="A setting may also stand in the --settings file or in the environment.",
+    )
+    parser.add_argument(
+        "root",
+        nargs="?",
+        metavar="ROOT",
+        help="the folder or the git repository to serve",
+    )
+    parser.add_argument(
+        "--settings", metavar="FILE", help="a YAML or .properties file of settings"
+    )
+    parser.add_argument(
+        "--spring",
+        action="store_true",
+        help="speak Spring Cloud Config's dialect, read-only",
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"pyconfserve {__version__}"
+    )
+    for setting in fields(Settings):
+        flag = flag_of(setting)
+        if flag:
+            help_text = f"{help_of(setting)} [{variable_of(setting)}]".replace(
+                "%", "%%"
+            )
+            options: dict[str, Any] = {
+                "dest": setting.name,
+                "help": help_text,
+                "default": None,
+            }
+            if isinstance(setting.default, bool):
+                parser.add_argument(flag, action="store_true", **options)
+            else:
+                action = "append" if flag in _REPEATED else "store"
+                parser.add_argument(flag, action=action, metavar="VALUE", **options)
+    return parser
+
+
+def _settings(
+    flags: argparse.Namespace, file: Mapping[str, Any], spring: SpringSettings | None
+) -> Settings:
+    """What flags, the environment and the file say, in this order of precedence."""
+    given = {
+        setting.name: parse_setting(
+            setting, getattr(flags, setting.name), flag_of(setting) or setting.name
+        )
+        for setting in fields(Settings)
+        if getattr(flags, setting.name, None) is not None
+    }
+    java = parse_fields(spring.fields if spring else {}, flags.settings or "")
+    own = collect(file, os.environ, flags.settings or "")
+    if flags.root is not None:
+        given |= settings_of(given.pop("root"))
+        if given.get("backend_type") == "git":
+            require_git()
+    found: dict[str, Any] = {}
+    for layer in (java, own, collect_variables(os.environ), given):
+        if _ROOTS & layer.keys():  # it replaces the locations of the layers below
+            found.pop("search_locations", None)
+        found |= layer
+    settings = Settings(**found)
+    if "root" in given and settings.backend_type != "filesystem":
+        raise SettingsError(
+            f"ROOT is a folder, and backend.type is {settings.backend_type}"
+        )
+    for setting in fields(Settings) if settings.backend_type != "git" else ():
+        if setting.name in _OF_GIT and setting.name in given and spring is None:
+            raise SettingsError(f"{flag_of(setting)} is for a git repository")
+    is_folder = settings.backend_type == "filesystem" and spring is None
+    if is_folder and not settings.locations:
+        raise SettingsError("say what to serve: python -m pyconfserve ROOT")
+    return settings
+
+
+def require_git() -> None:
+    """Raise MissingDependency rather than serve something else than was asked for."""
+    from ..adapters.git.address import require_gitpython
+
+    require_gitpython()
