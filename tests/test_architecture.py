@@ -17,26 +17,31 @@ PACKAGE = PROJECT / "pyconfserve"
 # `adapters.git` are rooms with an order of their own: there, only cycles are ruled out.
 LEVELS = [
     ["", "http", "adapters"],  # packages that are names and nothing else
-    ["addresses", "errors", "kept"],
-    ["http.messages", "http.dates", "http.urls", "http.refusals", "environment.*"],
+    ["addresses", "board", "errors", "flights", "kept", "saves", "turns"],
+    ["http.messages", "http.dates", "http.urls", "http.refusals", "http.rights", "http.sockets", "environment.*"],
+    ["http.passwords", "http.observing", "bulkhead", "problems", "weights"],
+    ["http.attempts", "http.figures", "http.users"],
     ["http.grammar", "http.table", "http.dialing", "backend", "walk"],
-    ["files"],
-    ["http.exchange", "http.http11", "readings", "listing", "folder", "locations", "composite"],
+    ["files", "saveable", "timely"],
+    ["http.access_log", "http.authentication", "http.memo", "http.tls", "http.users_file", "http.worker"],
+    ["http.exchange", "http.http11", "http.workers", "readings", "listing", "folder", "locations", "composite"],
     ["bundles"],
     ["saving"],
-    ["filesystem", "adapters.cryptography", "adapters.git.*", "adapters.httpx"],
+    ["filesystem", "adapters.cryptography", "adapters.git.*", "adapters.httpx", "adapters.prometheus"],
     ["server", "client.*"],
     ["answers"],
     ["watches"],
     ["http.access", "http.asked"],
-    ["http.health", "http.replies", "http.webhooks"],
+    ["http.about", "http.health", "http.replies", "http.targets", "http.webhooks"],
     ["http.encryption", "http.listed", "http.monitor", "http.plain_files", "http.watching"],
     ["http.routes"],
     ["adapters.starlette", "http.connection"],
+    ["http.secured"],
     ["http.listener"],
+    ["setting_kinds"],
     ["settings", "roots", "served"],
-    ["settings_sources"],
-    ["spring_git_names", "remote_settings"],
+    ["credentials", "settings_sources"],
+    ["spring_git_names", "spring_tls", "spring_users", "remote_settings"],
     ["spring_settings", "spring_git", "remote_import", "adapters.pydantic_settings"],
     ["spring_backends"],
     ["auto_configuration"],
@@ -126,7 +131,7 @@ def level_of(name):
 
 def test_the_reader_of_imports_sees_them():
     """A test of the test: relative imports of every form, lazy ones too."""
-    assert {"errors", "environment.names", "folder"} <= inner_imports("settings")
+    assert {"errors", "environment.names"} <= inner_imports("setting_kinds")
     assert "adapters.starlette" in inner_imports("auto_configuration")
     assert "http.health" in inner_imports("http.routes")
     assert "commands.log" in inner_imports("commands.serve")
@@ -262,6 +267,7 @@ def test_no_optional_library_is_loaded_before_it_is_used(script):
         "httpx",
         "git",
         "cryptography",
+        "prometheus_client",
     }
 
 

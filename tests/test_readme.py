@@ -18,6 +18,7 @@ import pytest
 from pyconfserve import Settings, __version__
 from pyconfserve.auto_configuration import BACKENDS
 from pyconfserve.http import connection, grammar
+from pyconfserve.http.users_file import UsersFile
 from pyconfserve.settings import flag_of, variable_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -74,7 +75,7 @@ def test_every_block_is_run_here() -> None:
     kinds = [kind for kind, _ in BLOCKS]
     assert (
         sorted(kinds)
-        == ["dockerfile", "ini"] + ["python"] * 8 + ["sh"] * 5
+        == ["dockerfile", "ini"] + ["python"] * 8 + ["sh"] * 6
     )
 
 
@@ -139,6 +140,26 @@ def test_test_command_is_what_ci_runs() -> None:
     assert (
         'block for block in blocks if "pytest" in block'
         in (ROOT / ".ci/run").read_text()
+    )
+
+
+def test_user_command_adds_a_user(tmp_path: Path) -> None:
+    """It makes the file that `--users` takes, and prints the token."""
+    script = block("sh", "user add").replace("python3", shlex.quote(sys.executable))
+    done = subprocess.run(
+        ["bash", "-ec", script],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    [user] = UsersFile(str(tmp_path / "users.yml")).current().by_token.values()
+    assert len(done.stdout) > 40
+    assert (user.name, user.applications, user.profiles) == (
+        "orders",
+        ("orders*",),
+        ("prod",),
     )
 
 

@@ -65,7 +65,7 @@ def decode_segment(raw: str) -> str:
         raise InvalidRequest("path", "a percent sign is followed by two hex digits")
     try:
         text = _unescape(raw.encode("utf-8")) if "%" in raw else raw
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:  # undecodable bytes, or a lone surrogate
         raise InvalidRequest("path", "the decoded bytes are not UTF-8") from error
     if text == "." or _SEGMENT_REFUSED.search(text):
         raise PathEscapes(

@@ -67,7 +67,9 @@ def tool(name: str) -> str:
 
 
 @contextmanager
-def pyconfserve(*arguments: object, first: str = "/orders/prod") -> Iterator[tuple[str, int, float]]:
+def pyconfserve(
+    *arguments: object, first: str = "/orders/prod", authorization: str = ""
+) -> Iterator[tuple[str, int, float]]:
     """Our server: its URL, its process id, and the seconds from start to the answer to *first*."""
     began = time.perf_counter()
     process = subprocess.Popen(
@@ -81,16 +83,18 @@ def pyconfserve(*arguments: object, first: str = "/orders/prod") -> Iterator[tup
     try:
         assert process.stdout is not None
         url = process.stdout.readline().split(" on ")[1].strip()
-        urllib.request.urlopen(f"{url}{first}").read()
+        headers = {"Authorization": authorization} if authorization else {}
+        urllib.request.urlopen(urllib.request.Request(f"{url}{first}", headers=headers)).read()
         yield url, process.pid, time.perf_counter() - began
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
 
 
-def load(url: str) -> float:
+def load(url: str, *headers: str) -> float:
     """Answers a second under wrk with one thread and 16 connections; fails on any answer but 200."""
-    command = [tool("wrk"), "-t1", "-c16", f"-d{LOAD_SECONDS}s", url]
+    lines = [option for header in headers for option in ("-H", header)]
+    command = [tool("wrk"), "-t1", "-c16", f"-d{LOAD_SECONDS}s", *lines, url]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in output or "Socket errors" in output:
         raise SystemExit(f"{url} did not answer everything:\n{output}")

@@ -29,6 +29,7 @@ from client import client_start
 from git_figures import git_answers, git_load, git_refresh
 from measuring import (
     LAYERS,
+    PACKAGE_ROOT,
     ROUNDS,
     Missing,
     Row,
@@ -98,6 +99,30 @@ def cached_answer(work: Path, *flags: str) -> Iterator[Row]:
 def spring_answer(work: Path) -> Iterator[Row]:
     """The same in Spring's dialect."""
     yield from cached_answer(work, "--spring")
+
+
+def users(work: Path) -> Iterator[Row]:
+    """The same behind a password and behind a token, against the same server without users."""
+    tool("wrk")
+    folder, file = fixture(work / "cfg"), work / "users.yml"
+    known = {"Basic": "b3JkZXJzOmh1bnRlcjIy", "Bearer": ""}  # orders:hunter22
+    add = [sys.executable, "-m", "pyconfserve", "user", "add", str(file)]
+    options = {"cwd": PACKAGE_ROOT, "check": True, "capture_output": True, "text": True}
+    subprocess.run([*add, "orders", "--application", "orders"], input="hunter22\n", **options)
+    token = subprocess.run([*add, "ci", "--token"], **options).stdout
+    known["Bearer"] = token.split()[-1]
+    for scheme, secret in known.items():
+        authorization = f"{scheme} {secret}"
+        with (
+            pyconfserve(folder) as (open_url, _, _),
+            pyconfserve(folder, "--users", file, authorization=authorization) as (url, _, _),
+        ):
+            header = f"Authorization: {authorization}"
+            pairs = [
+                (load(f"{url}/orders/prod", header), load(f"{open_url}/orders/prod", header))
+                for _ in range(ROUNDS)
+            ]
+        yield compared(f"cached GET with users, {scheme}, answers a second", "without", pairs, "> 0.8")
 
 
 def rendering(work: Path) -> Iterator[Row]:
@@ -232,6 +257,7 @@ def cold_fetch(folder: Path) -> float:
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "cached": cached_answer,
     "spring": spring_answer,
+    "users": users,
     "start": start,
     "growth": growth,
     "cold": cold_bundle,

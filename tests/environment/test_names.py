@@ -67,7 +67,7 @@ def test_a_broken_escape_is_refused(raw):
     assert (InvalidRequest, problem) == refusal(names.decode_segment, raw)
 
 
-@pytest.mark.parametrize("raw", ["%ff", "%c0%ae", "%e0%80%ae", "%ed%a0%80", "%F5%80%80%80"])
+@pytest.mark.parametrize("raw", ["%ff", "%c0%ae", "%e0%80%ae", "%ed%a0%80", "%F5%80%80%80", "%41\ud800"])
 def test_a_segment_that_is_not_utf8_is_refused(raw):
     """Overlong forms, surrogates and stray bytes are not decoded."""
     problem = "path: the decoded bytes are not UTF-8"

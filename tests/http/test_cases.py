@@ -1,11 +1,8 @@
-"""The shared cases: raw requests to a real listener, and targets that must not escape."""
+"""The shared cases of requests, sent raw to a real listener; test_attacks has targets."""
 
-import asyncio
 import json
 import random
 import socket
-import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -13,17 +10,10 @@ import pytest
 from pyconfserve.filesystem import FilesystemConfigBackend
 from pyconfserve.http.access import Access
 from pyconfserve.http.connection import Deadlines
-from pyconfserve.http.messages import Request
-from pyconfserve.http.routes import Routes
 from pyconfserve.server import ConfigServer
 
 CASES = Path(__file__).parents[1] / "cases"
 REQUESTS = {row["id"]: row for row in json.loads((CASES / "http.json").read_text("utf-8"))}  # fmt: skip
-TARGETS = [
-    row
-    for row in json.loads((CASES / "paths.json").read_text("utf-8"))
-    if row["kind"] == "E"
-]
 LONGEST_BY_BYTES = 3000  # bytes of a request that is sent one by one
 WAITING = "sl-"  # begins the cases in which the client stays and sends nothing more
 BODIES = {b"0123456789": b"{}        ", b"hello": b"{}   "}  # JSON of their length
@@ -120,91 +110,6 @@ def test_an_error_ends_every_stream(listening):
                 [reply.status for reply in replies],
                 replies[0].headers["Connection"],
             ) == ([400], "close"), row["id"]
-
-
-# paths
-
-
-class Watch:
-    """What this process opens while it is watched: an audit hook cannot be taken off."""
-
-    def __init__(self):
-        self.is_on = False
-        self.opened = []
-        sys.addaudithook(self._note)
-
-    def _note(self, event, arguments):
-        if self.is_on and event in ("open", "os.listdir", "os.scandir"):
-            self.opened.append(arguments[0])
-
-
-@pytest.fixture(scope="module")
-def watch():
-    """The one watch of this module."""
-    return Watch()
-
-
-@pytest.fixture(scope="module")
-def rooted(tmp_path_factory):
-    """A folder with a bundle for each legal target, and secrets beside it."""
-    outside = tmp_path_factory.mktemp("outside")
-    root = outside / "root"
-    (root / "foo").mkdir(parents=True)
-    for name in ("root/app.yml", "root/café.yml", "root/foo/app.yml", "secret.yml"):
-        (outside / name).write_text("a: 1\n", "utf-8")
-    return root
-
-
-@pytest.mark.parametrize("row", TARGETS, ids=[row["target"][:60] for row in TARGETS])
-def test_a_target_opens_nothing_outside_of_the_root(rooted, watch, row):
-    """A target has the status of its case, and whatever it asks stays below the root."""
-    routes = Routes(ConfigServer(FilesystemConfigBackend(rooted)))
-    path, _, query = row["target"].partition("?")
-    request = Request("GET", path, query, {}, b"", "a")
-
-    async def handle():
-        await asyncio.to_thread(str)  # so that the thread is there
-        watch.opened, watch.is_on = [], True
-        try:
-            return await routes.handle(request)
-        finally:
-            watch.is_on = False
-
-    assert row["expect"] == asyncio.run(handle()).status
-    # A name without a slash is opened below a descriptor, a number is a descriptor.
-    paths = [opened for opened in watch.opened if not isinstance(opened, int)]
-    assert [
-        path
-        for path in map(str, paths)
-        if path != str(rooted) and ("/" in path or path in ("..", "."))
-    ] == []
-    assert bool(paths) is (row["expect"] == 200)
-
-
-def test_the_watch_sees_what_is_opened(watch, rooted):
-    """The watch itself works: it notes files and folders, in every thread."""
-
-    def read():
-        (rooted / "app.yml").read_bytes()
-        list(rooted.iterdir())
-
-    watch.opened, watch.is_on = [], True
-    reader = threading.Thread(target=read)
-    reader.start()
-    reader.join()
-    watch.is_on = False
-    (rooted / "app.yml").read_bytes()
-    assert [str(rooted / "app.yml"), str(rooted)] == [str(path) for path in watch.opened]  # fmt: skip
-
-
-def test_a_target_is_the_same_over_a_socket(serve, rooted):
-    """What a target may not hold on the wire is refused there, with the same status."""
-    served = serve(ConfigServer(FilesystemConfigBackend(rooted)))
-    for row in TARGETS:
-        if row["target"].isascii() and " " not in row["target"]:
-            request = f"GET {row['target']} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
-            [reply] = served.exchange(request)
-            assert row["expect"] == reply.status, row["target"]
 
 
 def test_a_client_that_never_sends_is_closed(listening):

@@ -136,6 +136,8 @@ class BranchTree:
                     del entries[name]
             else:
                 there = entries.get(name)
+                if there and there.mode in (FOLDER, _SUBMODULE):
+                    raise Conflict(f"{name} is a folder")
                 mode = there.mode if there and there.is_file else _FILE
                 entries[name] = Entry(mode, blob)
         for name, inner in below.items():
