@@ -21,9 +21,7 @@ from .environment.overlay import (
     Slot,
     plan,
 )
-from .errors import (
-    DocumentError,
-)
+from .errors import DocumentError
 from .files import BundleName, FileTree, Location
 from .readings import Reading, Seen, read_settled
 

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from .backend import PlainFile
+from .environment import names
 from .environment.formats.document import LARGEST_FILE
 from .errors import VersionConflict
 
@@ -21,7 +22,9 @@ __all__ = [
     "Folder",
     "Location",
     "WritableTree",
+    "bundle_name",
     "check_expected",
+    "is_shown",
 ]
 
 
@@ -35,12 +38,24 @@ class Folder(NamedTuple):
     folders: tuple[str, ...]
 
 
+def is_shown(name: str) -> bool:
+    """Whether a listing shows *name*: not hidden, and a name for every client."""
+    return not name.startswith(".") and name.isprintable()
+
+
 class BundleName(NamedTuple):
     """The three names of a bundle, canonical."""
 
     application: str
     profile: str
     label: str
+
+
+def bundle_name(application: str, profile: str, label: str) -> BundleName:
+    """The names of a bundle made canonical; raises InvalidRequest for a bad one."""
+    return BundleName(
+        names.application(application), names.profile(profile), names.label(label)
+    )
 
 
 class FileTree(Protocol):

@@ -10,11 +10,10 @@ from typing import Any, cast
 from .backend import ConfigSource, Found, PlainFile
 from .bulkhead import Threads
 from .bundles import read_bundle, read_file, read_sources, stamp_of
-from .environment import names
 from .environment.overlay import DEFAULT_LABEL, Lookup, make_lookup
 from .environment.properties import check_tree
 from .errors import BackendUnavailable, Conflict
-from .files import BundleName, WritableTree
+from .files import BundleName, WritableTree, bundle_name
 from .folder import REFRESH_INTERVAL, FolderTree, reported
 from .listing import MOST_LISTED, list_bundles
 from .locations import Located, Place, find_locations, split_pattern
@@ -108,7 +107,7 @@ class FilesystemConfigBackend:
 
         Raises InvalidRequest, DocumentError, BackendError.
         """
-        name = _name(application, profile, label)
+        name = bundle_name(application, profile, label)
         return await self._readers.run((name.application,), self._fetch, name)
 
     def _fetch(self, name: BundleName) -> ConfigSource | None:
@@ -121,7 +120,7 @@ class FilesystemConfigBackend:
 
         Raises InvalidRequest, Conflict, SchemaViolation, ValueTooLarge, BackendError.
         """
-        name = _name(source.application, source.profile, source.label)
+        name = bundle_name(source.application, source.profile, source.label)
         tree = self._writable()
         folders = [f"{name.label}/"]
         if name.label == self.default_label:
@@ -192,9 +191,3 @@ class FilesystemConfigBackend:
             _LIST, list_bundles, tree, self.default_label, dict(self._saved)
         )
         return [ConfigSource(*name) for name in dict.fromkeys(bundles)]
-
-
-def _name(application: str, profile: str, label: str) -> BundleName:
-    return BundleName(
-        names.application(application), names.profile(profile), names.label(label)
-    )

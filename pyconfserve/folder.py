@@ -24,7 +24,7 @@ from .errors import (
     DocumentError,
     StorageFull,
 )
-from .files import Folder, check_expected
+from .files import Folder, check_expected, is_shown
 from .walk import ABSENT, Walk
 
 __all__ = ["REFRESH_INTERVAL", "FolderTree", "reported"]
@@ -86,7 +86,7 @@ class FolderTree:
                 found = sorted(
                     (entry.name, self._kind(folder, entry))
                     for entry in entries
-                    if _is_shown(entry)
+                    if is_shown(entry.name)
                 )
         return Folder(
             tuple(name for name, kind in found if kind == "file"),
@@ -213,11 +213,6 @@ class FolderTree:
             with suppress(FileExistsError):
                 os.mkdir(name, 0o700, dir_fd=descriptor)
             os.fsync(descriptor)
-
-
-def _is_shown(entry: os.DirEntry[str]) -> bool:
-    """Whether a listing shows it: not hidden, and with a name for every client."""
-    return not entry.name.startswith(".") and entry.name.isprintable()
 
 
 def _read_all(descriptor: int, limit: int) -> bytes:

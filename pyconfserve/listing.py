@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from .environment import names
 from .environment.overlay import DEFAULT_PROFILE, OWN
 from .errors import BackendMisconfigured, ConfigError
-from .files import BundleName, FileTree, Folder
+from .files import BundleName, FileTree, Folder, bundle_name
 
 __all__ = ["MOST_LISTED", "list_bundles", "list_folder", "too_many"]
 
@@ -92,11 +92,7 @@ def _split(
 
 def _is_servable(bundle: BundleName) -> bool:
     try:
-        (
-            names.application(bundle.application),
-            names.profile(bundle.profile),
-            names.label(bundle.label),
-        )
+        bundle_name(*bundle)
     except ConfigError:
         return False
     return not names.is_reserved(bundle.application)

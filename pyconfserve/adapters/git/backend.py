@@ -16,8 +16,8 @@ from ...environment import names
 from ...environment.overlay import DEFAULT_LABEL, Lookup, make_lookup
 from ...environment.properties import check_tree
 from ...errors import Conflict, InvalidRequest, SettingsError
-from ...files import BundleName, Location
-from ...locations import Place, find_locations
+from ...files import BundleName, Location, bundle_name
+from ...locations import Place, find_locations, split_pattern
 from ...saving import save_bundle
 from .catalog import Catalog
 from .clone import Clone
@@ -33,7 +33,6 @@ from .scratch import Scratch
 __all__ = ["GitConfigBackend"]
 
 _AUTHOR = re.compile(r"([^<>\x00-\x1f]+?) *<([^<>\x00-\x20]*)>")
-_SPECIAL = re.compile(r"[{*?]")
 _WILD = re.compile(r"\{\w+\}|[*?]")  # what a pattern of folders may stand for
 
 
@@ -88,15 +87,10 @@ class GitConfigBackend:
         self._repository = Repository(
             Clone(folder, origin, scratch.path),
             f"{origin.uri if origin else 'git'}/",
-            label,
+            (label, DEFAULT_LABEL, *(["master"] * tries_master)),
             Rules(verifies, deletes_branches, self._author, self._problem_level),
         )
-        self._labels = Labels(
-            self._repository,
-            label,
-            tries_master=tries_master,
-            skips_unknown=skips_unknown_labels,
-        )
+        self._labels = Labels(self._repository, skips_unknown=skips_unknown_labels)
         self._catalog = Catalog(self._repository, self._patterns, self._saved)
         self._refresher = Refresher(self._repository, refresh_rate)
         self._readers = Threads("pyconfserve-git-read")
@@ -108,7 +102,7 @@ class GitConfigBackend:
     @property
     def default_label(self) -> str:
         """The label of requests that name none."""
-        return self._labels.default(self._repository.current())
+        return self._repository.default_label(self._repository.current())
 
     async def open(self) -> None:
         """Clone unless that was done, and keep up with origin; raises BackendError."""
@@ -135,7 +129,7 @@ class GitConfigBackend:
         state = self._repository.present()  # one moment for all of the answer
         labelled = self._labels.find(lookup, state)
         blocks = self._blocks(lookup, labelled.commits)
-        found = read_sources(lookup, blocks, self._labels.default(state))
+        found = read_sources(lookup, blocks, self._repository.default_label(state))
         return found._replace(
             version=",".join(labelled.commits.values()),
             state="",
@@ -174,7 +168,7 @@ class GitConfigBackend:
 
         Raises InvalidRequest, DocumentError, BackendError.
         """
-        name = _name(application, profile, label)
+        name = bundle_name(application, profile, label)
         await self.open()
         return await self._readers.run((name.application,), self._fetch, name)
 
@@ -191,9 +185,9 @@ class GitConfigBackend:
         Raises ConfigNotFound for an unknown branch, Conflict for a tag or a commit,
         InvalidRequest, SchemaViolation, ValueTooLarge, BackendError.
         """
-        name = _name(source.application, source.profile, source.label)
+        name = bundle_name(source.application, source.profile, source.label)
         folder = self._patterns[0] if self._patterns else ""
-        if _SPECIAL.search(folder):
+        if split_pattern(folder)[1]:
             raise Conflict("the first search path is a pattern: nothing is saved")
         await self.open()
         await self._saver.run((), self._save, folder, name, source.properties)
@@ -253,12 +247,6 @@ class GitConfigBackend:
 def _close(refresher: Refresher, scratch: Scratch) -> None:
     refresher.stop()
     scratch.remove()
-
-
-def _name(application: str, profile: str, label: str) -> BundleName:
-    return BundleName(
-        names.application(application), names.profile(profile), names.label(label)
-    )
 
 
 def _checked_label(label: str) -> str:

@@ -79,21 +79,12 @@ class Catalog:
         return wishes
 
     def _all(self) -> list[ConfigSource]:
-        pairs = self._pairs()
-        # Not sorted at once: that would hold up every other thread.
-        labelled = [
-            [(*pair, branch) for pair in of_branch]
-            for branch, of_branch in pairs.items()
-        ]
-        return [ConfigSource(*name) for name in merge(*labelled)]
-
-    def _pairs(self) -> dict[str, list[tuple[str, str]]]:
-        """The (application, profile) of the bundles of each branch, in order.
+        """The bundles of every branch, in order.
 
         A tree that many branches have is listed once.
         """
         listed: dict[Hashable, list[tuple[str, str]]] = {}
-        found: dict[str, list[tuple[str, str]]] = {}
+        found: list[list[tuple[str, str, str]]] = []
         left = self._most
         for branch, commit in self._repository.current().refs.below(BRANCHES).items():
             if not _is_label(branch):
@@ -104,11 +95,12 @@ class Catalog:
             if id not in listed:
                 bundles = list_folder(tree, self._folder, branch, dict(saved or {}))
                 listed[id] = sorted({bundle[:2] for bundle in bundles})
-            found[branch] = listed[id]
             left -= len(listed[id])
             if left < 0:
                 raise too_many(self._most)
-        return found
+            found.append([(*pair, branch) for pair in listed[id]])
+        # Not sorted at once: that would hold up every other thread.
+        return [ConfigSource(*name) for name in merge(*found)]
 
 
 def _is_label(branch: str) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Hashable, Iterator
@@ -19,7 +18,14 @@ from ...folder import reported
 from .locks import FETCH_LOCK, REFS_LOCK, Lock, hold, is_ours, sweep
 from .origin import Origin
 from .outcome import Outcome
-from .place import Kept, check_content, own_folder, read_config, write_files
+from .place import (
+    Kept,
+    check_content,
+    own_folder,
+    read_config,
+    replacing,
+    write_files,
+)
 from .process import Git
 from .refs import FETCHED_TAGS, ORIGIN
 
@@ -63,20 +69,20 @@ class Clone:
         with reported("the clone"):
             own_folder(self.folder)
             check_content(self.folder)
+            has_refs, found = self._has_refs(), self._found()
             if os.listdir(self.folder) and not is_ours(self.folder):
-                self._check_origin()
+                self._checked(found)
             os.chmod(self.folder, 0o700)
             # One that is whole is opened while another process fetches into it.
-            is_whole = self._has_refs() and self._is_known(self._found())
+            is_whole = has_refs and self._is_known(found)
             try:
                 with self._hold(FETCH_LOCK, 0.0 if is_whole else _FIRST_DEADLINE):
                     self._sweep()
-                    self._make(branch)
+                    self._make(branch, found if is_whole else self._found())
             except BackendUnavailable:
                 if not is_whole:
                     raise
-                self._make(branch)
-        self._check_origin()
+                self._make(branch, found)
 
     def fetch(self) -> None:
         """Bring what origin has into refs/remotes/origin; raises BackendError.
@@ -100,7 +106,7 @@ class Clone:
             if done.clashes:  # `a` went and `a/b` came: not at once (git-fetch)
                 done = self._fetch(self.origin, deadline, lock)
             if done.has_other_ids and not self._has_refs():
-                self._write("sha256")
+                self._write(Kept(self._url, "sha256"))
                 done = self._fetch(self.origin, deadline, lock, "--atomic")
             if done.code:
                 self._sweep()
@@ -127,7 +133,7 @@ class Clone:
     def _fetch(
         self, origin: Origin, deadline: float, lock: Lock, *options: str
     ) -> Outcome:
-        if not origin.answers(lambda: self.git.is_closed):
+        if not origin.answers(self.git.is_closed):
             problem = "origin cannot be fetched: it did not answer in time"
             raise BackendUnavailable(problem)
         program = [] if "http" in origin.protocols else [_UPLOAD_PACK]
@@ -176,18 +182,11 @@ class Clone:
     def mark(self, fetched: float | None = None) -> None:
         """Tell the other processes that refs moved, or that origin was reached."""
         fetched = self.fetched() if fetched is None else fetched
-        with reported("the clone"):
-            descriptor, path = tempfile.mkstemp(prefix=".tmp-", dir=self.folder)
-            try:
-                with open(descriptor, "w", encoding="ascii") as file:
-                    json.dump({"fetched": fetched, "origin": self._url}, file)
-                    file.flush()
-                    self._own = _identity(os.fstat(descriptor))
-                os.replace(path, f"{self.folder}/{_MARKER}")
-            except OSError:
-                with suppress(OSError):
-                    os.unlink(path)
-                raise
+        noted = json.dumps({"fetched": fetched, "origin": self._url})
+        with reported("the clone"), replacing(self.folder, _MARKER) as file:
+            file.write(noted.encode("ascii"))
+            file.flush()
+            self._own = _identity(os.fstat(file.fileno()))
 
     def marked(self) -> Hashable:
         """What changes with each `mark`, by whatever process; fast."""
@@ -227,8 +226,8 @@ class Clone:
         self.git.close()
 
     def _hold(self, name: str, deadline: float) -> AbstractContextManager[Lock]:
-        gives_up = lambda: self.git.is_closed  # noqa: E731
-        return hold(self.folder, name, deadline=deadline, gives_up=gives_up)
+        git = self.git
+        return hold(git.folder, name, deadline=deadline, gives_up=git.is_closed)
 
     def _found(self) -> Kept | None:
         """What the folder is a clone of, None when it is no repository."""
@@ -238,28 +237,26 @@ class Clone:
     def _is_known(self, found: Kept | None) -> bool:
         return found is not None and found.url == self._url
 
-    def _check_origin(self) -> None:
-        """Raise BackendMisconfigured unless this is a clone of our origin."""
-        found = self._found()
+    def _checked(self, found: Kept | None) -> Kept:
+        """*found*; raises BackendMisconfigured unless it is a clone of our origin."""
         if found is None:
             raise BackendMisconfigured("the clone's folder has other files in it")
         if not self._is_known(found):
             raise BackendMisconfigured("the clone's folder is one of another origin")
+        return found
 
-    def _make(self, branch: str) -> None:
+    def _make(self, branch: str, found: Kept | None) -> None:
         """Make or mend all but the objects; others do not, or would write the same.
 
-        One that has refs was whole once, and whose it is stands in it.
+        One that has refs was whole once, and whose it is stands in it. Raises
+        BackendMisconfigured for another's.
         """
         self._branch = branch
-        found = self._found()
-        if found is not None and self._is_known(found):
-            self._write(found.object_format)
-        elif not self._has_refs():
-            self._write("sha1")
+        if not (self._has_refs() or self._is_known(found)):
+            found = Kept(self._url, "sha1")
+        self._write(self._checked(found))
 
-    def _write(self, object_format: str) -> None:
-        kept = Kept(self._url, object_format)
+    def _write(self, kept: Kept) -> None:
         write_files(self.folder, kept, self._branch, _REFSPECS[0])
 
     def _has_refs(self) -> bool:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ...environment.overlay import DEFAULT_LABEL, OWN, Dialect, Lookup
+from ...environment.overlay import DEFAULT_LABEL, Dialect, Lookup
 from ...errors import ConfigNotFound
 from .refs import State
 from .repository import Repository
 
 __all__ = ["Labelled", "Labels"]
-
-_MASTER = "master"
 
 
 class Labelled(NamedTuple):
@@ -22,23 +20,13 @@ class Labelled(NamedTuple):
 
 
 class Labels:
-    """The labels of *repository*; *label* is for requests that name none.
+    """The labels of *repository*.
 
-    *tries_master* and *skips_unknown* are Spring's `try-master-branch` and
-    `continue-on-multiple-label-failure`.
+    *skips_unknown* is Spring's `continue-on-multiple-label-failure`.
     """
 
-    def __init__(
-        self,
-        repository: Repository,
-        label: str,
-        *,
-        tries_master: bool,
-        skips_unknown: bool,
-    ) -> None:
+    def __init__(self, repository: Repository, *, skips_unknown: bool) -> None:
         self._repository = repository
-        self._label = label
-        self._tries_master = tries_master
         self._skips_unknown = skips_unknown
 
     def _candidates(self, label: str | None, dialect: Dialect) -> tuple[str, ...]:
@@ -47,11 +35,11 @@ class Labels:
         Java falls back from `main` to `master` wherever `main` comes from; we only
         where nobody asked for it (cases git-master).
         """
-        master = (_MASTER,) if self._tries_master else ()
+        own, *general = self._repository.defaults
         if dialect.is_read_only:  # Spring's
-            asked = label or self._label
-            return (asked, *master) if asked == DEFAULT_LABEL else (asked,)
-        return (label,) if label else (self._label, DEFAULT_LABEL, *master)
+            asked = label or own
+            return tuple(general) if asked == DEFAULT_LABEL else (asked,)
+        return (label,) if label else self._repository.defaults
 
     def find(self, lookup: Lookup, state: State) -> Labelled:
         """The commits of the labels asked for; raises ConfigNotFound."""
@@ -70,9 +58,3 @@ class Labels:
         if not commits:
             raise ConfigNotFound("there is no such label")
         return Labelled(commits, tuple(seen))
-
-    def default(self, state: State) -> str:
-        """The label of requests that name none."""
-        candidates = self._candidates(None, OWN)
-        known = state.refs.commits
-        return next((one for one in candidates if one in known), self._label)

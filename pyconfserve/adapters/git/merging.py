@@ -9,6 +9,7 @@ not parse. What origin took back is taken out here too, and what was saved stays
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from logging import WARNING
 from typing import NamedTuple
 
@@ -25,21 +26,15 @@ from .refs import (
     Change,
     Refs,
 )
-from .verifying import first_problem, short
+from .verifying import first_problem
 
-__all__ = [
-    "CANNOT_MERGE",
-    "MERGES_SINCE",
-    "Plan",
-    "Rules",
-    "make_first",
-    "plan_changes",
-]
+__all__ = ["CANNOT_MERGE", "MERGES_SINCE", "Plan", "Planner", "Rules"]
 
 MERGES_SINCE = (2, 38)  # git merge-tree --write-tree
 CANNOT_MERGE = "git before {}.{} cannot merge".format(*MERGES_SINCE)
 _DELETED = "origin deleted it, and it has saves that origin has not"
 _REWRITTEN = "origin was rewritten"
+_SHORT = 12  # digits of a commit's id that people read
 
 
 class Rules(NamedTuple):
@@ -79,41 +74,145 @@ class _Stays(Exception):
         self.is_conflict = is_conflict
 
 
-def plan_changes(git: Git, objects: Objects, refs: Refs, rules: Rules) -> Plan:
-    """What has to change so that what is served follows origin; raises BackendError."""
-    local, theirs, bases = (refs.below(at) for at in (BRANCHES, ORIGIN, BASES))
-    changes: list[Change] = []
-    held: dict[str, str] = {}
-    conflicts: dict[str, str] = {}
-    kept: dict[str, str] = {}
-    for branch in sorted({*theirs, *bases}):
-        ours, base = local.get(branch, NOTHING), bases.get(branch, NOTHING)
-        there = theirs.get(branch, NOTHING)
-        if there == base and ours:
-            continue
-        sides = _Sides(ours, base, there)
-        is_rewritten = _is_rewritten(git, sides)
-        try:
-            new = _next(git, objects, rules, sides, is_rewritten=is_rewritten)
-        except _Stays as stays:
-            (conflicts if stays.is_conflict else held)[branch] = str(stays)
-            continue
-        if new == ours and not there and ours != base:
-            kept[branch] = _DELETED
-        elif is_rewritten and new != there:
-            kept[branch] = f"{_REWRITTEN}, and merged with what was saved here"
-        changes.append(Change(BRANCHES + branch, ours, new))
-        if there or not new:
-            changes.append(Change(BASES + branch, base, there))
-    changes += _tag_changes(refs, rules)
-    wanted = [one for one in changes if one.old != one.new]
-    blocked = _blocked(refs, wanted)
-    conflicts |= {
-        _label(name): f"{_label(other)}, which stays, leaves no room for the name"
-        for name, other in blocked.items()
-    }
-    possible = [one for one in wanted if not {one.name, _twin(one.name)} & {*blocked}]
-    return Plan(possible, held, conflicts, kept)
+class Planner:
+    """Plans what becomes of the refs that *git* has, by *rules*."""
+
+    def __init__(self, git: Git, objects: Objects, rules: Rules) -> None:
+        self._git = git
+        self._objects = objects
+        self._rules = rules
+        self._first_problem = partial(first_problem, git, objects, rules.verifies)
+
+    def plan(self, refs: Refs) -> Plan:
+        """What has to change so that what is served follows origin.
+
+        Raises BackendError.
+        """
+        local, theirs, bases = (refs.below(at) for at in (BRANCHES, ORIGIN, BASES))
+        changes: list[Change] = []
+        held: dict[str, str] = {}
+        conflicts: dict[str, str] = {}
+        kept: dict[str, str] = {}
+        for branch in sorted({*theirs, *bases}):
+            ours, base = local.get(branch, NOTHING), bases.get(branch, NOTHING)
+            there = theirs.get(branch, NOTHING)
+            if there == base and ours:
+                continue
+            sides = _Sides(ours, base, there)
+            is_rewritten = self._is_rewritten(sides)
+            try:
+                new = self._next(sides, is_rewritten=is_rewritten)
+            except _Stays as stays:
+                (conflicts if stays.is_conflict else held)[branch] = str(stays)
+                continue
+            if new == ours and not there and ours != base:
+                kept[branch] = _DELETED
+            elif is_rewritten and new != there:
+                kept[branch] = f"{_REWRITTEN}, and merged with what was saved here"
+            changes.append(Change(BRANCHES + branch, ours, new))
+            if there or not new:
+                changes.append(Change(BASES + branch, base, there))
+        changes += _tag_changes(refs, self._rules)
+        wanted = [one for one in changes if one.old != one.new]
+        blocked = _blocked(refs, wanted)
+        conflicts |= {
+            _label(name): f"{_label(other)}, which stays, leaves no room for the name"
+            for name, other in blocked.items()
+        }
+        stay = {*blocked}
+        possible = [one for one in wanted if not {one.name, _twin(one.name)} & stay]
+        return Plan(possible, held, conflicts, kept)
+
+    def first(self) -> str:
+        """A commit of nothing, on which a store without origin takes its first save."""
+        return self._commit(self._git.word("mktree", "-z"), (), b"begin\n")
+
+    def problem(self, commit: str, old: str = NOTHING) -> str:
+        """What is wrong with the first file of *commit* that does not parse.
+
+        Files that *old* has too are left out; "" for nothing. Raises BackendError.
+        """
+        problem = self._first_problem(old, commit)
+        return problem and f"{commit[:_SHORT]}: {problem}"
+
+    def _is_rewritten(self, sides: _Sides) -> bool:
+        """Whether origin took back commits that a branch with saves has."""
+        ours, base, there = sides
+        has_saves = ours not in (NOTHING, base, there)
+        return bool(has_saves and base and there) and not self._is_ancestor(base, there)
+
+    def _next(self, sides: _Sides, *, is_rewritten: bool) -> str:
+        """The commit that a branch goes to, NOTHING where it ends; raises _Stays."""
+        ours, base, there = sides
+        if not there:  # origin has it no more
+            has_saves = ours != base
+            return ours if has_saves or not self._rules.deletes_branches else NOTHING
+        if not ours or ours == there:
+            return there
+        if ours == base or self._is_ancestor(ours, there):
+            self._verify(ours, there)
+            return there
+        if not is_rewritten and self._is_ancestor(there, ours):
+            return ours
+        return self._merge(sides, is_rewritten=is_rewritten)
+
+    def _is_ancestor(self, older: str, newer: str) -> bool:
+        done = self._git.run("merge-base", "--is-ancestor", older, newer)
+        if done.code not in (0, 1):
+            raise done.reason("git merge-base")
+        return done.code == 0
+
+    def _verify(self, old: str, new: str) -> None:
+        """Raise _Stays for a file that *new* changes and that does not parse."""
+        if problem := self.problem(new, old):
+            raise _Stays(problem, is_conflict=False)
+
+    def _merge(self, sides: _Sides, *, is_rewritten: bool) -> str:
+        """A commit that has both sides, origin's own where that is all there is.
+
+        Raises _Stays on a conflict.
+        """
+        ours, base, there = sides
+        why = _REWRITTEN if is_rewritten else "origin moved"
+        if self._git.version() < MERGES_SINCE:
+            text = f"{why}, and {CANNOT_MERGE} it with what was saved"
+            raise _Stays(text, is_conflict=True)
+        if is_rewritten:  # so that what origin took back is a change of theirs
+            ours, there = self._child(base, ours), self._child(base, there)
+        tree, files = self._merged(ours, there)
+        if files:
+            text = f"{', '.join(dict.fromkeys(files))}: changed here and at origin"
+            text = f"{_REWRITTEN}, {text}" if is_rewritten else text
+            raise _Stays(text, is_conflict=True)
+        ours, _, there = sides
+        if problem := self._first_problem(ours, tree):
+            self._verify(base or ours, there)  # is it theirs alone?
+            raise _Stays(f"{problem}, once merged with origin", is_conflict=True)
+        if tree == self._objects.commit(there).tree:
+            return there
+        return self._commit(tree, (ours, there), b"merge origin\n")
+
+    def _merged(self, ours: str, there: str) -> tuple[str, list[str]]:
+        """The tree of a merge, and the files in which it has conflicts."""
+        how = ("--write-tree", "-z", "--name-only", "--no-messages")
+        both = ("--allow-unrelated-histories", ours, there)
+        merged = self._git.run("merge-tree", *how, *both)
+        tree, *files = merged.output.decode("utf-8", "replace").rstrip("\0").split("\0")
+        if merged.code not in (0, 1) or not COMMIT.fullmatch(tree):
+            raise merged.reason("git merge-tree")
+        return tree, files if merged.code else []
+
+    def _child(self, parent: str, id: str) -> str:
+        """The content of a commit as if it had been made on *parent*.
+
+        So a merge has a base of our choice before git 2.40, which takes --merge-base.
+        """
+        return self._commit(self._objects.commit(id).tree, (parent,), b"base\n")
+
+    def _commit(self, tree: str, parents: Sequence[str], message: bytes) -> str:
+        options = [word for parent in parents for word in ("-p", parent)]
+        author = self._rules.author
+        return self._git.word("commit-tree", tree, *options, data=message, env=author)
 
 
 def _tag_changes(refs: Refs, rules: Rules) -> list[Change]:
@@ -158,103 +257,3 @@ def _label(name: str) -> str:
     for prefix in (BRANCHES, BASES, TAGS):
         name = name.removeprefix(prefix)
     return name
-
-
-def _is_rewritten(git: Git, sides: _Sides) -> bool:
-    """Whether origin took back commits that a branch with saves has."""
-    ours, base, there = sides
-    has_saves = ours not in (NOTHING, base, there)
-    return bool(has_saves and base and there) and not _is_ancestor(git, base, there)
-
-
-def _next(
-    git: Git, objects: Objects, rules: Rules, sides: _Sides, *, is_rewritten: bool
-) -> str:
-    """The commit that a branch goes to, NOTHING when it goes away; raises _Stays."""
-    ours, base, there = sides
-    if not there:  # origin has it no more
-        has_saves = ours != base
-        return ours if has_saves or not rules.deletes_branches else NOTHING
-    if not ours or ours == there:
-        return there
-    if ours == base or _is_ancestor(git, ours, there):
-        _verify(git, objects, rules, ours, there)
-        return there
-    if not is_rewritten and _is_ancestor(git, there, ours):
-        return ours
-    return _merge(git, objects, rules, sides, is_rewritten=is_rewritten)
-
-
-def _is_ancestor(git: Git, older: str, newer: str) -> bool:
-    done = git.run("merge-base", "--is-ancestor", older, newer)
-    if done.code not in (0, 1):
-        raise done.reason("git merge-base")
-    return done.code == 0
-
-
-def _verify(git: Git, objects: Objects, rules: Rules, old: str, new: str) -> None:
-    """Raise _Stays for a file that *new* changes and that does not parse."""
-    problem = first_problem(git, objects, rules.verifies, old, new)
-    if problem:
-        raise _Stays(f"{short(new)}: {problem}", is_conflict=False)
-
-
-def _merge(
-    git: Git, objects: Objects, rules: Rules, sides: _Sides, *, is_rewritten: bool
-) -> str:
-    """A commit that has both sides, origin's own where that is all there is.
-
-    Raises _Stays on a conflict.
-    """
-    ours, base, there = sides
-    why = _REWRITTEN if is_rewritten else "origin moved"
-    if git.version() < MERGES_SINCE:
-        text = f"{why}, and {CANNOT_MERGE} it with what was saved"
-        raise _Stays(text, is_conflict=True)
-    if is_rewritten:  # so that what origin took back is a change of theirs
-        ours, there = (_child(git, objects, rules, base, id) for id in (ours, there))
-    tree, files = _merged(git, ours, there)
-    if files:
-        text = f"{', '.join(dict.fromkeys(files))}: changed here and at origin"
-        text = f"{_REWRITTEN}, {text}" if is_rewritten else text
-        raise _Stays(text, is_conflict=True)
-    ours, _, there = sides
-    problem = first_problem(git, objects, rules.verifies, ours, tree)
-    if problem:
-        _verify(git, objects, rules, base or ours, there)  # is it theirs alone?
-        raise _Stays(f"{problem}, once merged with origin", is_conflict=True)
-    if tree == objects.commit(there).tree:
-        return there
-    return _commit(git, rules, tree, (ours, there), b"merge origin\n")
-
-
-def _merged(git: Git, ours: str, there: str) -> tuple[str, list[str]]:
-    """The tree of a merge, and the files in which it has conflicts."""
-    how = ("--write-tree", "-z", "--name-only", "--no-messages")
-    merged = git.run("merge-tree", *how, "--allow-unrelated-histories", ours, there)
-    tree, *files = merged.output.decode("utf-8", "replace").rstrip("\0").split("\0")
-    if merged.code not in (0, 1) or not COMMIT.fullmatch(tree):
-        raise merged.reason("git merge-tree")
-    return tree, files if merged.code else []
-
-
-def _child(git: Git, objects: Objects, rules: Rules, parent: str, id: str) -> str:
-    """The content of a commit as if it had been made on *parent*.
-
-    So a merge has a base of our choice before git 2.40, which takes --merge-base.
-    """
-    return _commit(git, rules, objects.commit(id).tree, (parent,), b"base\n")
-
-
-def _commit(
-    git: Git, rules: Rules, tree: str, parents: Sequence[str], message: bytes
-) -> str:
-    options = [word for parent in parents for word in ("-p", parent)]
-    made = git.output("commit-tree", tree, *options, data=message, env=rules.author)
-    return made.decode("ascii").strip()
-
-
-def make_first(git: Git, rules: Rules) -> str:
-    """A commit of nothing, on which a store without origin takes its first save."""
-    tree = git.output("mktree", "-z").decode("ascii").strip()
-    return _commit(git, rules, tree, (), b"begin\n")

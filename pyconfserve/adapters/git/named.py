@@ -22,6 +22,7 @@ from ...folder import reported
 from .backend import GitConfigBackend
 from .clone import Clone
 from .locks import FETCH_LOCK, hold
+from .outcome import closed
 from .place import own_folder
 
 __all__ = ["NamedBackend", "named_folder", "tidy"]
@@ -83,7 +84,7 @@ class _Use:
         while not self.is_held:
             with self._changing, reported("the clone"), suppress(FileNotFoundError):
                 if self._is_over:
-                    raise BackendUnavailable("the repository was closed")
+                    raise closed()
                 own_folder(self._folder)
                 self._descriptor = _locked(self._folder, fcntl.LOCK_SH)
                 os.utime(self._folder)

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 from ...environment.formats.document import LARGEST_FILE
@@ -179,10 +180,8 @@ class Objects:
         with self._lock:
             process = self._idle.pop() if self._idle else None
         if process is not None:
-            try:
+            with suppress(_Died):
                 return self._ask(process, query, limit)
-            except _Died:
-                pass
         try:
             return self._ask(self._git.start("cat-file", "--batch"), query, limit)
         except _Died as error:

@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 from ...addresses import WEB
 from .address import PROTOCOLS, USER, Access, Address, expect, read_address
 from .connecting import answers, place_of
+from .place import quoted
 from .ssh import is_host_key, path_for_ssh, ssh_environment, write_private
 
 __all__ = ["Access", "Origin"]
@@ -140,6 +141,5 @@ def _proxy(at: Address, access: Access) -> str | None:
 
 def _safe_directories(path: str) -> str:
     """git's configuration file: upload-pack believes no variables about owners."""
-    quoted = path.replace("\\", "\\\\").replace('"', '\\"')
-    lines = [f'\tdirectory = "{quoted}{end}"\n' for end in _REPOSITORIES]
+    lines = [f"\tdirectory = {quoted(path + end)}\n" for end in _REPOSITORIES]
     return "".join(["[safe]\n", *lines])

@@ -18,7 +18,7 @@ from ...errors import (
 )
 from .mistakes import SERIOUS
 
-__all__ = ["Outcome", "damaged"]
+__all__ = ["Outcome", "closed", "damaged"]
 
 _DAMAGE = re.compile(
     r"missing (object|commit|tree|blob) |bad object |unable to (read|find) [0-9a-f]{40}"
@@ -26,72 +26,37 @@ _DAMAGE = re.compile(
 )
 _FSCK = re.compile(r"object [0-9a-f]{40,64}: (?:fsck error: )?([A-Za-z0-9]+)")
 
+_AWAY, _WRONG = BackendUnavailable, BackendMisconfigured
+# What git says, the first that fits; what kind of error it is; what we say.
 _REASONS: Sequence[tuple[str, type[BackendError], str]] = (
     (r"No space left on device|Disk quota", StorageFull, "no room is left"),
-    (
-        r"Could not resolve host|Name or service not known",
-        BackendUnavailable,
-        "its host is not known",
-    ),
-    (
-        r"Connection refused|Failed to connect|Couldn't connect",
-        BackendUnavailable,
-        "the connection was refused",
-    ),
-    (
-        r"No route to host|Network is unreachable",
-        BackendUnavailable,
-        "its host cannot be reached",
-    ),
-    (
-        r"error: 30\d",
-        BackendMisconfigured,
-        "it moved: credentials are not sent to where it leads",
-    ),
-    (
-        r"timed out|Operation too slow|Timeout",
-        BackendUnavailable,
-        "it did not answer in time",
-    ),
-    (r"Host key verification", BackendMisconfigured, "its host key is not known"),
-    (
-        r"Authentication failed|could not read (Username|Password)|Permission denied \("
-        r"|error: 40[13]|Access denied|HTTP Basic",
-        BackendMisconfigured,
-        "authentication failed",
-    ),
-    (
-        r"insufficient permission|Unable to create|Read-only file system",
-        BackendUnavailable,
-        "its clone is read-only",
-    ),
-    (r"dubious ownership", BackendMisconfigured, "another user owns it"),
-    (
-        r"not allowed|strange (host|path)name|blocked",
-        BackendMisconfigured,
-        "the protocol or the host's name is not allowed",
-    ),
-    (r"certificate", BackendMisconfigured, "its certificate is not valid"),
-    (r"SSL|TLS", BackendUnavailable, "no encrypted connection could be made"),
-    (
-        r"does not appear to be a git|repository .* not found|not a git repository"
-        r"|Repository not found|error: 404|access denied or repository not exported",
-        BackendMisconfigured,
-        "there is no such repository",
-    ),
-    (
-        r"fsck error|inflate|bad (object|tree)|corrupt|missing (blob|tree|commit)",
-        BackendUnavailable,
-        "an object is corrupt",
-    ),
-    (
-        r"early EOF|hung up|disconnect|reset by peer|Empty reply|RPC failed|index-pack",
-        BackendUnavailable,
-        "the connection broke off",
-    ),
-    (r"error: (429|5\d\d)", BackendUnavailable, "it answered with an error"),
-    (r"error: \d\d\d", BackendMisconfigured, "it answered with an error"),
-)
+    (r"Could not resolve host|Name or service not known",
+     _AWAY, "its host is not known"),
+    (r"Connection refused|Failed to connect|Couldn't connect",
+     _AWAY, "the connection was refused"),
+    (r"No route to host|Network is unreachable", _AWAY, "its host cannot be reached"),
+    (r"error: 30\d", _WRONG, "it moved: credentials are not sent to where it leads"),
+    (r"timed out|Operation too slow|Timeout", _AWAY, "it did not answer in time"),
+    (r"Host key verification", _WRONG, "its host key is not known"),
+    (r"Authentication failed|could not read (Username|Password)|Permission denied \("
+     r"|error: 40[13]|Access denied|HTTP Basic", _WRONG, "authentication failed"),
+    (r"insufficient permission|Unable to create|Read-only file system",
+     _AWAY, "its clone is read-only"),
+    (r"dubious ownership", _WRONG, "another user owns it"),
+    (r"not allowed|strange (host|path)name|blocked",
+     _WRONG, "the protocol or the host's name is not allowed"),
+    (r"certificate", _WRONG, "its certificate is not valid"),
+    (r"SSL|TLS", _AWAY, "no encrypted connection could be made"),
+    (r"does not appear to be a git|repository .* not found|not a git repository"
+     r"|Repository not found|error: 404|access denied or repository not exported",
+     _WRONG, "there is no such repository"),
+    (r"fsck error|inflate|bad (object|tree)|corrupt|missing (blob|tree|commit)",
+     _AWAY, "an object is corrupt"),
+    (r"early EOF|hung up|disconnect|reset by peer|Empty reply|RPC failed|index-pack",
+     _AWAY, "the connection broke off"),
+    (r"error: (429|5\d\d)", _AWAY, "it answered with an error"),
+    (r"error: \d\d\d", _WRONG, "it answered with an error"),
+)  # fmt: skip
 
 
 class Outcome(NamedTuple):
@@ -135,3 +100,8 @@ def damaged() -> BackendMisconfigured:
     return BackendMisconfigured(
         "the clone-dir is damaged: mend or remove it, but saves lie in it"
     )
+
+
+def closed() -> BackendUnavailable:
+    """What is said by what was ended meanwhile."""
+    return BackendUnavailable("the repository was closed")

@@ -9,14 +9,23 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from contextlib import suppress
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO, NamedTuple
 
 from ...errors import BackendMisconfigured
 from .process import Git
 from .refs import BRANCHES
 
-__all__ = ["Kept", "check_content", "own_folder", "read_config", "write_files"]
+__all__ = [
+    "Kept",
+    "check_content",
+    "own_folder",
+    "quoted",
+    "read_config",
+    "replacing",
+    "write_files",
+]
 
 _OTHERS_ENTER = stat.S_IXGRP | stat.S_IXOTH
 # Files that make git read another folder's objects, or another repository.
@@ -125,13 +134,13 @@ def write_files(folder: str, kept: Kept, branch: str, refspec: str) -> None:
     if is_long:
         text += f"[extensions]\n\tobjectformat = {kept.object_format}\n"
     if kept.url:
-        text += f'[remote "origin"]\n\turl = {_quoted(kept.url)}\n'
-        text += f"\tfetch = {_quoted(refspec)}\n"
+        text += f'[remote "origin"]\n\turl = {quoted(kept.url)}\n'
+        text += f"\tfetch = {quoted(refspec)}\n"
     _replace(folder, "config", text)
     _replace(folder, "HEAD", f"ref: {BRANCHES}{branch}\n")
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
     """A value as git's configuration takes it (git-config, Syntax)."""
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -142,12 +151,19 @@ def _replace(folder: str, name: str, text: str) -> None:
     with suppress(OSError), open(f"{folder}/{name}", "rb") as file:
         if file.read(len(data) + 1) == data:
             return
+    with replacing(folder, name) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def replacing(folder: str, name: str) -> Iterator[BinaryIO]:
+    """A new file, ours alone, that replaces *name* at the end; raises OSError."""
     descriptor, path = tempfile.mkstemp(prefix=".tmp-", dir=folder)
     try:
         with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
+            yield file
         os.replace(path, f"{folder}/{name}")
     except OSError:
         with suppress(OSError):

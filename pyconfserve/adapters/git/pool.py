@@ -10,23 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import (
-    AsyncIterator,
-    Callable,
-    Coroutine,
-    Hashable,
-    Iterator,
-    Mapping,
-)
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...backend import ConfigSource, Found, PlainFile
-from ...environment.overlay import Lookup
 from ...errors import BackendError, BackendMisconfigured, SettingsError
 from .patterns import host_of
 
-__all__ = ["MOST_BACKENDS", "GitBackend", "Key", "Member", "Pool"]
+if TYPE_CHECKING:
+    from .backend import GitConfigBackend
+
+__all__ = ["MOST_BACKENDS", "Key", "Member", "Pool"]
 
 MOST_BACKENDS = 100  # each has a folder, a process for objects and one for fetches
 _MOST_OPENING = 32  # at once: each is a clone, and a few processes
@@ -36,24 +30,6 @@ _MISS = 60.0  # seconds that an absent repository is not looked for again
 _FAILURE = 5.0  # seconds for a failure that may pass
 
 _logger = logging.getLogger("pyconfserve.git.pool")
-
-
-class GitBackend(Protocol):
-    """What a backend of one repository does; GitConfigBackend is one."""
-
-    @property
-    def default_label(self) -> str: ...
-    async def open(self) -> None: ...
-    async def fetch(
-        self, application: str, profile: str, label: str
-    ) -> ConfigSource | None: ...
-    async def list(self) -> list[ConfigSource]: ...
-    async def sources(self, lookup: Lookup) -> Found: ...
-    async def file(self, lookup: Lookup, path: str) -> PlainFile | None: ...
-    def stamp(self, seen: Hashable) -> Hashable: ...
-    def health(self) -> Mapping[str, Any]: ...
-    async def refresh(self) -> None: ...
-    async def close(self) -> None: ...
 
 
 class Key(NamedTuple):
@@ -66,7 +42,7 @@ class Key(NamedTuple):
 class Member:
     """A backend that is open, and how many requests use it."""
 
-    def __init__(self, key: Key, backend: GitBackend) -> None:
+    def __init__(self, key: Key, backend: GitConfigBackend) -> None:
         self.key = key
         self.backend = backend
         self.mark = object()  # tells it from a later one of the same key
@@ -89,7 +65,7 @@ class Pool:
 
     def __init__(
         self,
-        make: Callable[[Key], GitBackend],
+        make: Callable[[Key], GitConfigBackend],
         tidy: Callable[[Key], None],
         limit: int,
         clock: Callable[[], float],
@@ -185,7 +161,7 @@ class Pool:
         host = host_of(key.uri)
         return self._opening_of.setdefault(host, asyncio.Semaphore(_MOST_OF_A_HOST))
 
-    async def _opened(self, key: Key) -> GitBackend:
+    async def _opened(self, key: Key) -> GitConfigBackend:
         try:
             backend = self._make(key)
         except SettingsError as error:  # of the names filled in: the rest was vetted

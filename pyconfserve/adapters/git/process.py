@@ -21,7 +21,7 @@ from contextlib import suppress
 from ...errors import BackendMisconfigured, BackendUnavailable
 from .locks import Lock
 from .mistakes import HARMLESS
-from .outcome import Outcome
+from .outcome import Outcome, closed
 
 __all__ = ["LOCAL_DEADLINE", "Git", "Process"]
 
@@ -29,19 +29,10 @@ LOCAL_DEADLINE = 60.0  # seconds for what needs no network: a slow disk, a big t
 _LARGEST_OUTPUT = 256 * 1024 * 1024  # bytes: a million refs
 _OLDEST = (2, 31)  # the first git that takes GIT_CONFIG_COUNT
 _HANDED_ON = (
-    "PATH",
-    "TMPDIR",
-    "SSH_AUTH_SOCK",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "GIT_SSL_CAINFO",
-    "GIT_SSL_CAPATH",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-)
+    "PATH", "TMPDIR", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "http_proxy", "https_proxy", "no_proxy",
+    "HTTPS_PROXY", "NO_PROXY",
+)  # fmt: skip
 _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ASKPASS": "true",
@@ -121,15 +112,13 @@ class Git:
 
     def version(self) -> tuple[int, int]:
         """Of git itself; raises BackendMisconfigured when it is missing or too old."""
-        if self._version > (0, 0):
-            return self._version
-        text = self.output("version").decode("ascii", "replace")
-        found = re.search(r"(\d+)\.(\d+)", text)
-        version = (int(found[1]), int(found[2])) if found else (0, 0)
-        if version < _OLDEST:
-            raise BackendMisconfigured("git 2.31 or later is needed")
-        self._version = version
-        return version
+        if self._version < _OLDEST:
+            text = self.output("version").decode("ascii", "replace")
+            found = re.search(r"(\d+)\.(\d+)", text)
+            self._version = (int(found[1]), int(found[2])) if found else (0, 0)
+            if self._version < _OLDEST:
+                raise BackendMisconfigured("git 2.31 or later is needed")
+        return self._version
 
     def output(
         self, *arguments: str, data: bytes = b"", env: Mapping[str, str] | None = None
@@ -139,6 +128,12 @@ class Git:
         if outcome.code:
             raise outcome.reason(f"git {arguments[0]}")
         return outcome.output
+
+    def word(
+        self, *arguments: str, data: bytes = b"", env: Mapping[str, str] | None = None
+    ) -> str:
+        """The one word that a local command prints, an id; raises BackendError."""
+        return self.output(*arguments, data=data, env=env).decode("ascii").strip()
 
     def run(
         self,
@@ -211,10 +206,9 @@ class Git:
             is_closed = self._is_closed
         if is_closed:
             self.stop(process)
-            raise BackendUnavailable("the repository was closed")
+            raise closed()
         return process
 
-    @property
     def is_closed(self) -> bool:
         """Whether nothing is started any more."""
         return self._is_closed

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from ...errors import BackendUnavailable, ConfigError
+from .outcome import closed
 from .repository import Repository
 
 __all__ = ["Refresher"]
@@ -63,7 +64,7 @@ class Refresher:
     def _wish(self, wishes: list[Future[None]], wish: Future[None]) -> Future[None]:
         with self._changed:
             if self._is_stopped:
-                wish.set_exception(BackendUnavailable("the repository was closed"))
+                wish.set_exception(closed())
                 return wish
             wishes.append(wish)
             if self._thread is None:
@@ -80,19 +81,15 @@ class Refresher:
         while not self._is_stopped:
             if self._grant(*self._next_wishes(due)):
                 due = time.monotonic() + self._rate
-        _finish(
-            [*self._openings, *self._refreshes],
-            BackendUnavailable("the repository was closed"),
-        )
+        _finish([*self._openings, *self._refreshes], closed())
 
     def _next_wishes(self, due: float) -> tuple[list[Future[None]], list[Future[None]]]:
         """Wait for wishes, or until *due*."""
+        left = max(0.0, due - time.monotonic()) if self._rate else None
         with self._changed:
-            while not (self._is_stopped or self._openings or self._refreshes):
-                left = max(0.0, due - time.monotonic()) if self._rate else None
-                if left == 0.0:
-                    break
-                self._changed.wait(left)
+            self._changed.wait_for(
+                lambda: self._is_stopped or self._openings or self._refreshes, left
+            )
             openings, self._openings = self._openings, []
             refreshes, self._refreshes = self._refreshes, []
         return openings, refreshes
@@ -125,7 +122,7 @@ class Refresher:
 
     def _try(self, work: Callable[[], object]) -> ConfigError | None:
         if self._is_stopped:
-            return BackendUnavailable("the repository was closed")
+            return closed()
         try:
             work()
         except ConfigError as error:

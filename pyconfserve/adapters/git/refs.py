@@ -100,7 +100,7 @@ def read_refs(git: Git, objects: Objects) -> Refs:
     """The refs as they are now; raises BackendError."""
     places = (BRANCHES, TAGS, ORIGIN, FETCHED_TAGS, BASES)
     done = git.run("for-each-ref", f"--format={_FORMAT}", *places)
-    if done.code and done.is_damaged:
+    if done.is_damaged:
         objects.is_damaged = True
         raise damaged()
     if done.code:
@@ -140,12 +140,11 @@ def change_refs(git: Git, changes: Iterable[Change], lock: Lock) -> None:
     """
     wanted = [change for change in changes if change.old != change.new]
     done = _update(git, wanted, lock)
-    if done.clashes:  # `a` goes and `a/b` comes: files cannot do that at once
-        for one in (False, True):
-            part = [change for change in wanted if bool(change.new) is one]
-            done = _update(git, part, lock)
-            _check(done)
-    _check(done)
+    if not done.clashes:
+        return _check(done)
+    for one in (False, True):  # `a` goes and `a/b` comes: files cannot do that at once
+        part = [change for change in wanted if bool(change.new) is one]
+        _check(_update(git, part, lock))
 
 
 def _update(git: Git, changes: Iterable[Change], lock: Lock) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...errors import BackendError
@@ -37,10 +37,7 @@ class Report:
         self.problem = problem
         self._plan = plan or self._plan
         about = [str(problem)] if problem else []
-        about += [f"not served: {text}" for text in named(self._plan.held)]
-        about += [f"not merged: {text}" for text in named(self._plan.conflicts)]
-        about += [f"kept: {text}" for text in named(self._plan.kept)]
-        about += [f"served unverified: {text}" for text in named(self.unverified)]
+        about += [f"{what}: {one}" for _, what, texts in self._parts() for one in texts]
         said = "; ".join(about)
         if said != self._said:
             if said:
@@ -56,13 +53,14 @@ class Report:
             found["fetched-seconds-ago"] = max(0, round(time.time() - fetched))
         if self.problem is not None:
             found["problem"] = str(self.problem)
-        parts = {
-            "held": self._plan.held,
-            "conflicts": self._plan.conflicts,
-            "kept": self._plan.kept,
-            "unverified": self.unverified,
-        }
-        return found | {name: named(part) for name, part in parts.items() if part}
+        return found | {name: texts for name, _, texts in self._parts() if texts}
+
+    def _parts(self) -> Iterator[tuple[str, str, list[str]]]:
+        """What is not as origin has it: its name in health, in the log, each case."""
+        yield "held", "not served", named(self._plan.held)
+        yield "conflicts", "not merged", named(self._plan.conflicts)
+        yield "kept", "kept", named(self._plan.kept)
+        yield "unverified", "served unverified", named(self.unverified)
 
 
 def named(reasons: Mapping[str, str]) -> list[str]:

@@ -20,7 +20,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ...addresses import shown
 from ...backend import ConfigSource, Found, LookingBackend, PlainFile
@@ -34,7 +34,10 @@ from ...errors import (
 )
 from ...listing import MOST_LISTED, too_many
 from .patterns import Repository, check_uri, is_template, matches, uris
-from .pool import MOST_BACKENDS, GitBackend, Key, Member, Pool
+from .pool import MOST_BACKENDS, Key, Member, Pool
+
+if TYPE_CHECKING:
+    from .backend import GitConfigBackend
 
 __all__ = ["GitRepositories", "Repository"]
 
@@ -54,10 +57,6 @@ class _Seen(NamedTuple):
     seen: Hashable  # of the member's answer
 
 
-def _leave(uri: str, options: Any, most: int) -> None:
-    """Remove nothing: no folder was given."""
-
-
 class GitRepositories:
     """The *repositories* with patterns, in their order, and behind them *default*.
 
@@ -72,8 +71,8 @@ class GitRepositories:
         default: Repository,
         repositories: Sequence[Repository] = (),
         *,
-        make: Callable[[str, Any], GitBackend],
-        tidy: Callable[[str, Any, int], None] = _leave,
+        make: Callable[[str, Any], GitConfigBackend],
+        tidy: Callable[[str, Any, int], None] = lambda *_: None,  # no folder was given
         limit: int = MOST_BACKENDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -94,7 +93,7 @@ class GitRepositories:
         }
         self._used: set[Key] = set()  # of the fixed ones: the others are not open
 
-    def _make_backend(self, key: Key) -> GitBackend:
+    def _make_backend(self, key: Key) -> GitConfigBackend:
         return self._make(key.uri, self._all[key.number].options)
 
     def _tidy_folders(self, key: Key) -> None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any
 
-from ...environment.overlay import DEFAULT_LABEL
 from ...errors import (
     BackendError,
     BackendUnavailable,
@@ -26,14 +25,7 @@ from .clone import Clone
 from .locks import Lock
 from .looks import Looks
 from .mending import mended
-from .merging import (
-    CANNOT_MERGE,
-    MERGES_SINCE,
-    Plan,
-    Rules,
-    make_first,
-    plan_changes,
-)
+from .merging import CANNOT_MERGE, MERGES_SINCE, Plan, Planner, Rules
 from .objects import Objects
 from .outcome import damaged
 from .reachable import Reachable
@@ -52,32 +44,35 @@ from .refs import (
 )
 from .report import NO_PLAN, Report, named
 from .tree import GitTree
-from .verifying import unverified
 
 __all__ = ["Repository"]
 
 _INTERVAL = 0.1  # seconds for which refs moved by another process may be missed
-_DEFAULTS = (DEFAULT_LABEL, "master")  # where the configured branch is missing
 _SAVES = 100  # after which loose objects are counted: each makes three or more
 _CLOSED = State(Refs({}, {}), None, 0, Reachable())  # before the repository was opened
 
 
 class Repository:
-    """What *clone* holds, following origin by *rules*; `uri` begins sources' names."""
+    """What *clone* holds, following origin by *rules*; `uri` begins sources' names.
 
-    def __init__(self, clone: Clone, uri: str, branch: str, rules: Rules) -> None:
+    The first of the labels *defaults* that there is answers requests that name none.
+    """
+
+    def __init__(
+        self, clone: Clone, uri: str, defaults: Sequence[str], rules: Rules
+    ) -> None:
         self.uri = uri
+        self.defaults = tuple(defaults)
         self.git = clone.git
         self.objects = Objects(clone.git)
         self._clone = clone
-        self._branch = branch
-        self._rules = rules
+        self._branch = self.defaults[0]
+        self._planner = Planner(clone.git, self.objects, rules)
         self._state = _CLOSED
         self._planned: tuple[Mapping[str, str], Plan] = ({}, NO_PLAN)
         self._report = Report(uri, rules.level)
         self._look_at = 0.0
         self._saves = 0
-        self._is_closed = False
         self._reading = threading.Lock()
         self.looks = Looks(self._catch_up)
         self._tidying = Chore("pyconfserve-git-tidy", clone.tidy)
@@ -110,8 +105,7 @@ class Repository:
 
     def _begin(self) -> None:
         """Make the branch that a store without origin takes its first save on."""
-        commit = make_first(self.git, self._rules)
-        first = Change(BRANCHES + self._branch, NOTHING, commit)
+        first = Change(BRANCHES + self._branch, NOTHING, self._planner.first())
         with suppress(VersionConflict), self._clone.alone() as lock:
             change_refs(self.git, [first], lock)
 
@@ -141,11 +135,11 @@ class Repository:
 
         It was not compared with anything when it came first. Raises BackendError.
         """
-        commits = self._state.refs.commits
-        labels = (self._branch, *_DEFAULTS)
-        served = {label: commits[label] for label in labels if label in commits}
-        known = self.git, self.objects, self._rules.verifies
-        self._report.unverified = unverified(*known, served)
+        state = self._state
+        label = self.default_label(state)
+        commit = state.refs.commits.get(label)
+        problem = self._planner.problem(commit) if commit else ""
+        self._report.unverified = {label: problem} if problem else {}
         self._note(self._report.problem)
 
     def _follow(self) -> Plan:
@@ -172,12 +166,15 @@ class Repository:
 
         Raises VersionConflict.
         """
-        refs = read_refs(self.git, self.objects)
         planned, plan = self._planned
-        if planned != refs.ids:
-            plan = plan_changes(self.git, self.objects, refs, self._rules)
-            with nullcontext(lock) if lock else self._clone.alone() as held:
-                change_refs(self.git, plan.changes, held)
+        with self._reading:
+            found = self._read()
+            if planned == found.refs.ids:  # nothing new
+                self._state = found
+                return plan
+        plan = self._planner.plan(found.refs)
+        with nullcontext(lock) if lock else self._clone.alone() as held:
+            change_refs(self.git, plan.changes, held)
         if plan.changes:
             self._clone.mark()
         self.reload()
@@ -207,7 +204,7 @@ class Repository:
         """
         state = self._state
         now = time.monotonic()
-        if now >= self._look_at and state.number and not self._is_closed:
+        if now >= self._look_at and state.number and not self.git.is_closed():
             self._look_at = now + _INTERVAL
             if self._clone.is_moved(state.marked):
                 self.looks.start()
@@ -231,6 +228,11 @@ class Repository:
                     self._state = self._read()
         except BackendError as error:
             self._note(error)
+
+    def default_label(self, state: State) -> str:
+        """The label of requests that name none."""
+        known = state.refs.commits
+        return next((one for one in self.defaults if one in known), self._branch)
 
     def commit_of(self, label: str, state: State) -> str | None:
         """The commit a label stands for: a reachable full id, a branch or a tag.
@@ -288,10 +290,9 @@ class Repository:
 
     def close(self) -> None:
         """End what runs; calling this twice is fine."""
-        self._is_closed = True
-        self.objects.close()
         self._clone.close()
+        self.objects.close()
 
     def _note(self, problem: BackendError | None, plan: Plan | None = None) -> None:
-        if not self._is_closed:  # what was ended failed for that reason
+        if not self.git.is_closed():  # what was ended failed for that reason
             self._report.note(problem, plan)

@@ -94,7 +94,7 @@ class BranchTree:
     def _make(self, *arguments: str, data: bytes = b"") -> str:
         """The id of the object that a command makes."""
         git = self._repository.git
-        id = git.output(*arguments, data=data, env=self._author).decode("ascii").strip()
+        id = git.word(*arguments, data=data, env=self._author)
         self._made.append(id)
         return id
 

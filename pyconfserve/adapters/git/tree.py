@@ -12,7 +12,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from ...backend import PlainFile
 from ...environment.formats.document import LARGEST_FILE
 from ...errors import DocumentError
-from ...files import Folder
+from ...files import Folder, is_shown
 from .objects import FOLDER, Entry, Objects
 
 __all__ = ["GitTree"]
@@ -46,11 +46,7 @@ class GitTree:
         entries = self._folder(folder)
         if entries is None:
             return None
-        shown = [
-            (name, entry)
-            for name, entry in sorted(entries.items())
-            if not name.startswith(".") and name.isprintable()
-        ]
+        shown = [one for one in sorted(entries.items()) if is_shown(one[0])]
         return Folder(
             tuple(name for name, entry in shown if entry.is_file),
             tuple(name for name, entry in shown if entry.is_folder),

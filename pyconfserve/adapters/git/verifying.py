@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 
 from ...environment import formats
 from ...environment.overlay import OWN
 from ...errors import DocumentError
-from .objects import Objects
+from .objects import Entry, Objects
 from .process import Git
-from .refs import NOTHING
 
-__all__ = ["first_problem", "short", "unverified"]
+__all__ = ["first_problem"]
 
-_SHORT = 12  # digits of a commit's id that people read
-_REGULAR = ("100644", "100755")  # modes of files, neither of links nor of submodules
-
-
-def short(commit: str) -> str:
-    """The beginning of an id, for people."""
-    return commit[:_SHORT]
-
-
-def unverified(
-    git: Git,
-    objects: Objects,
-    verifies: Callable[[str], bool] | None,
-    labels: Mapping[str, str],
-) -> dict[str, str]:
-    """What is wrong with the first of *labels*, by that label; {} for nothing.
-
-    *labels* maps them to commits. Raises BackendError.
-    """
-    for label, commit in labels.items():
-        problem = first_problem(git, objects, verifies, NOTHING, commit)
-        return {label: f"{short(commit)}: {problem}"} if problem else {}
-    return {}
+# The id of a tree of nothing by the length of ids: git knows it without having one.
+_EMPTY = {
+    40: "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    64: "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+}
 
 
 def first_problem(
@@ -61,26 +42,12 @@ def first_problem(
     return ""
 
 
-def _changed_files(git: Git, old: str, new: str) -> list[tuple[str, str]]:
+def _changed_files(git: Git, old: str, new: str) -> Iterator[tuple[str, str]]:
     """(path, blob) of each regular file that *new* adds or changes (git diff-tree)."""
-    if not old:
-        return _all_files(git, new)
+    old = old or _EMPTY[len(new)]
     listed = git.output("diff-tree", "-r", "-z", "--raw", "--no-renames", old, new)
     parts = listed.decode("utf-8", "replace").split("\0")
-    found = []
     for about, path in zip(parts[::2], parts[1::2], strict=False):
-        _, mode, _, id, _ = about.removeprefix(":").split(" ")
-        if mode in _REGULAR:
-            found.append((path, id))
-    return found
-
-
-def _all_files(git: Git, commit: str) -> list[tuple[str, str]]:
-    listed = git.output("ls-tree", "-r", "-z", "--full-tree", commit)
-    found = []
-    for line in listed.decode("utf-8", "replace").split("\0")[:-1]:
-        about, _, path = line.partition("\t")
-        mode, _, id = about.split(" ")
-        if mode in _REGULAR:
-            found.append((path, id))
-    return found
+        _, mode, _, id, _ = about.split(" ")
+        if Entry(mode, id).is_file:
+            yield path, id

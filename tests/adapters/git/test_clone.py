@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 import pytest
 from real_git import (
     Origin,
+    fake_git,
     fetch,
     gits,
     hanging_port,
@@ -170,6 +171,15 @@ class TestFolder:
         assert os.path.isdir(folder)
         asyncio.run(backend.close())
         assert not os.path.exists(os.path.dirname(folder))
+
+    def test_whose_a_whole_one_is_is_read_once(self, make, tmp_path, monkeypatch):
+        """However often that counts when it is opened."""
+        asyncio.run(make().open())
+        reads = tmp_path / "reads"
+        script = f'[ "$1" = config ] && echo >> {reads}; exec $GIT "$@"'
+        monkeypatch.setenv("PATH", fake_git(tmp_path / "bin", script))
+        asyncio.run(make().open())
+        assert reads.read_text() == "\n"
 
     def test_one_of_another_origin_is_refused(self, make, make_origin, make_backend, clone):  # fmt: skip
         """And stays as it is."""

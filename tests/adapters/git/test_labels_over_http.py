@@ -56,6 +56,7 @@ def routes(origin):
     """Routes over a backend that has opened its clone."""
     backend = GitConfigBackend(origin.uri, refresh_rate=0)
     asyncio.run(backend.open())
+    asyncio.run(backend.refresh())  # what was cloned first is verified by then
     yield Routes(ConfigServer(backend))
     asyncio.run(backend.close())
 

@@ -69,6 +69,18 @@ def test_the_background_brings_what_is_new(origin, make_backend):
     wait_until(lambda: fetch(backend) == {"a": 2})
 
 
+def test_a_refresh_without_news_reads_the_refs_once(origin, make_backend, tmp_path, monkeypatch):  # fmt: skip
+    """What was planned for them holds."""
+    reads = tmp_path / "reads"
+    script = f'[ "$1" = for-each-ref ] && echo >> {reads}; exec $GIT "$@"'
+    monkeypatch.setenv("PATH", fake_git(tmp_path / "bin", script))
+    backend = make_backend(origin)
+    refresh(backend)
+    reads.unlink()
+    refresh(backend)
+    assert reads.read_text() == "\n"
+
+
 def test_a_kept_clone_is_served_before_it_is_fetched_and_then_catches_up(origin, make_backend, tmp_path):  # fmt: skip
     """A first answer waits for no network."""
     clone = str(tmp_path / "clone")
@@ -388,6 +400,14 @@ class TestVerification:
         wait_until(lambda: warnings(caplog))
         assert [f"{origin.uri}: served unverified: {said}"] == warnings(caplog)
         origin.commit({"b.yml": "a: 1\n"})
+        refresh(backend)
+        assert "unverified" not in backend.health()
+
+
+    def test_a_branch_that_answers_nobody_is_not_judged(self, make_origin, make_backend):
+        """As `master` where it stands in for nothing."""
+        origin = make_origin("old", branch="master", files={"a.yml": "a: [\n"})
+        backend = make_backend(origin, tries_master=False)
         refresh(backend)
         assert "unverified" not in backend.health()
 
