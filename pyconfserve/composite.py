@@ -18,10 +18,12 @@ from .backend import (
     PlainFileBackend,
     RefreshingBackend,
     StampedBackend,
+    default_label_of,
     find,
 )
 from .environment.overlay import DEFAULT_LABEL, Lookup
 from .errors import BackendError, ConfigNotFound
+from .label_folders import LabelFolders, label_folders_of
 
 __all__ = ["CompositeConfigBackend"]
 
@@ -81,6 +83,13 @@ class CompositeConfigBackend:
             member.stamp(part) if isinstance(member, StampedBackend) else None
             for member, part in zip(self.members, parts, strict=True)
         )
+
+    @property
+    def label_folders(self) -> LabelFolders | None:
+        """What labels may reach in any member."""
+        found = [one for one in map(label_folders_of, self.members) if one is not None]
+        reach = any(one.reach_bundles for one in found)
+        return LabelFolders(default_label_of(self), reach) if found else None
 
     def look_again(self) -> None:
         """Let each member look that can."""

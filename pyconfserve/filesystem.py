@@ -15,6 +15,7 @@ from .environment.properties import check_tree
 from .errors import BackendUnavailable, Conflict
 from .files import BundleName, WritableTree, bundle_name
 from .folder import REFRESH_INTERVAL, FolderTree, reported
+from .label_folders import LabelFolders
 from .listing import MOST_LISTED, list_bundles
 from .locations import Located, Place, find_locations, split_pattern
 from .saving import save_bundle
@@ -95,6 +96,13 @@ class FilesystemConfigBackend:
         for tree, _ in self._places:
             if isinstance(tree, FolderTree):
                 tree.look_again()
+
+    @property
+    def label_folders(self) -> LabelFolders | None:
+        """Bundles of others where a location is one application's, or one profile's."""
+        named = ("{application}", "{profile}")
+        reach = any(name in place.pattern for place in self._places for name in named)
+        return LabelFolders(self.default_label, reach) if self._label_folders else None
 
     async def close(self) -> None:
         """End the threads; calling this twice is fine."""

@@ -34,11 +34,13 @@ def users_of(values: Mapping[str, str]) -> list[dict[str, Any]] | None:
     mark = _ENCODED.match(password)
     if mark is not None and mark[1] != _PLAIN:
         raise SettingsError(
-            f"a password kept by {mark[1]} cannot be read here: set the password "
-            "itself, or --users",
+            "a password that begins with the way it is kept, in braces, cannot be "
+            "read here: set the password itself, or --users",
             f"{USER}password",
         )
     plain = password[mark.end() :] if mark else password
+    if not plain:
+        raise SettingsError("is empty", f"{USER}password")
     return [
         {
             "name": values.get(f"{USER}name", "user"),

@@ -22,7 +22,7 @@ LEVELS = [
     ["http.passwords", "http.observing", "bulkhead", "problems", "weights"],
     ["http.attempts", "http.figures", "http.users"],
     ["http.grammar", "http.table", "http.dialing", "backend", "walk"],
-    ["files", "saveable", "timely"],
+    ["files", "label_folders", "saveable", "timely"],
     ["http.access_log", "http.authentication", "http.memo", "http.tls", "http.users_file", "http.worker"],
     ["http.exchange", "http.http11", "http.workers", "readings", "listing", "folder", "locations", "composite"],
     ["bundles"],

@@ -517,8 +517,13 @@ class TestProtection:
             ({"spring.security.user.password": ""}, "spring.security.user.password: is not set, and no password is made up here"),
             (
                 {"spring.security.user.password": "{bcrypt}$2a$secret"},
-                "spring.security.user.password: a password kept by bcrypt cannot be read here: set the password itself, or --users",
+                "spring.security.user.password: a password that begins with the way it is kept, in braces, cannot be read here: set the password itself, or --users",
             ),
+            (
+                {"spring.security.user.password": "{s3cret}x"},
+                "spring.security.user.password: a password that begins with the way it is kept, in braces, cannot be read here: set the password itself, or --users",
+            ),
+            ({"spring.security.user.password": "{noop}"}, "spring.security.user.password: is empty"),
             (
                 {"spring.security.user.pasword": "secret"},
                 "spring.security.user.pasword: unknown setting, the nearest known one is spring.security.user.password; it would protect nothing",

@@ -7,12 +7,14 @@ malformed names, ConfigNotFound for reserved ones. Nothing is looked up.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from ..environment import names
 from ..environment.overlay import make_lookup
 from ..errors import ConfigNotFound
 from ..server import ConfigServer
-from .asked import parameters_of
+from .access import check_content
+from .asked import json_body, parameters_of
 from .table import Call
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "about_environment",
     "about_file",
     "about_merged_file",
+    "properties_of",
 ]
 
 MERGED_FILE = re.compile(r"(.*)-(.*)\.(yml|yaml|json|properties)")
@@ -56,6 +59,16 @@ def about_bundle(server: ConfigServer, call: Call) -> Call:
     return call._replace(
         lookup=make_lookup(application, profile, asked, server.dialect)
     )
+
+
+def properties_of(call: Call) -> dict[str, Any]:
+    """What a save brings; blocks for a while where it is large.
+
+    Raises Forbidden for what its sender may not save, InvalidRequest, UnsupportedMedia.
+    """
+    properties = json_body(call.request)
+    check_content(call.sender, properties)
+    return properties
 
 
 def _about_path(

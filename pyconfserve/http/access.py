@@ -15,9 +15,11 @@ from typing import Any, Protocol
 
 from ..environment.overlay import Lookup
 from ..environment.properties import flatten
-from ..errors import Forbidden, Unauthenticated, WrongHost
+from ..environment.values import is_encrypted
+from ..errors import Forbidden, InvalidRequest, Unauthenticated, WrongHost
+from ..label_folders import LabelFolders
 from .messages import Request
-from .rights import ALL_RIGHTS
+from .rights import ALL_RIGHTS, DECRYPT, READ
 from .users import EVERYONE, User
 
 __all__ = ["Access", "Authority", "check_content", "is_loopback"]
@@ -109,16 +111,19 @@ class Access:
         right: str,
         lookup: Lookup | None = None,
         path: str | None = None,
+        *,
+        folders: LabelFolders | None = None,
     ) -> None:
         """Raise Forbidden unless *sender* has *right* over all that is named.
 
-        *path* is that of a plain file. A change that comes from another site's page is
+        *path* is that of a plain file. Where labels are *folders*, they are judged as
+        parts of it. A change that comes from another site's page is
         refused, too.
         """
         if right and right not in sender.rights:
             whom = "this user" if sender.name else "everyone here"
             raise Forbidden(f"the right to {right} is not given to {whom}")
-        if lookup is not None and not _covers(sender, lookup, path):
+        if lookup is not None and not _covers(sender, lookup, path, folders):
             raise Forbidden(f"this user may not {right} what has these names")
         if request.method not in _SAFE_METHODS:
             _check_origin(request)
@@ -146,21 +151,41 @@ def _name(host: str) -> str:
 
 
 def check_content(user: User, properties: Mapping[str, Any]) -> None:
-    """Raise Forbidden for what a *user* of some names may not save under them.
+    """Raise Forbidden for what *user* may not save, also under names that are theirs.
 
     Keys of Spring Boot's own bring in other profiles and other files, which would then
-    be read under these names.
+    be read under these names. A text that is encrypted is opened by each read. Raises
+    InvalidRequest for more than a save may hold; much takes a while.
     """
-    if user.is_restricted and any(map(_CONTROLS.match, flatten(properties))):
+    would_open = user.may(READ) and not user.may(DECRYPT)
+    if not (user.is_restricted or would_open):
+        return
+    try:
+        flat = flatten(properties)
+    except ValueError as error:
+        raise InvalidRequest("properties", str(error)) from error
+    if would_open and any(map(is_encrypted, flat.values())):
+        raise Forbidden("who may read saves {cipher} values only with right decrypt")
+    if user.is_restricted and any(map(_CONTROLS.match, flat)):
         raise Forbidden(
             "keys below spring.config and spring.profiles are saved only by users of "
             "all names"
         )
 
 
-def _covers(user: User, lookup: Lookup, path: str | None) -> bool:
+def _covers(
+    user: User, lookup: Lookup, path: str | None, folders: LabelFolders | None
+) -> bool:
+    if not user.is_restricted:
+        return True
     names = lookup.applications, lookup.profiles
-    return user.covers(*names) if path is None else user.covers_file(*names, path)
+    if path is None:
+        if folders and folders.reach_bundles and folders.others(lookup):
+            return False
+        return user.covers(*names)
+    labels = folders.others(lookup) if folders else []
+    paths = (path, *(f"{label}/{path}" for label in labels))
+    return all(user.covers_file(*names, at) for at in paths)
 
 
 def _check_origin(request: Request) -> None:

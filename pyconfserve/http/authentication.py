@@ -72,7 +72,7 @@ class Authentication:
         self._memory = _Memory(clock)
         self._hashing = Hashing()
         self._slowing = Slowing(clock, sleep)
-        self._stand_ins = _StandIns()
+        self._stand_ins = _StandIns(self._key)
         self._known: OrderedDict[bytes, PasswordHash] = OrderedDict()
         self._checks: dict[bytes, asyncio.Task[_Outcome]] = {}
 
@@ -245,7 +245,8 @@ class _Memory:
 class _StandIns:
     """Hashes that stand in for those of unknown names, and cost as much as theirs."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: bytes) -> None:
+        self._key = key  # else who knows the list could tell who has no stand-in
         self._users: Users | None = None
         self._hashes: list[PasswordHash] = []
 
@@ -256,7 +257,8 @@ class _StandIns:
     def of(self, name: str, users: Users) -> PasswordHash:
         """The same one for the same name, each cost as often as among the users."""
         hashes = self._of(users)
-        number = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
+        digest = blake2b(name.encode(), key=self._key, digest_size=8).digest()
+        number = int.from_bytes(digest, "big")
         return hashes[number % len(hashes)] if hashes else DUMMY
 
     def _of(self, users: Users) -> list[PasswordHash]:

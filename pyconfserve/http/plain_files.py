@@ -6,6 +6,7 @@ By the rules of spring.md 6, but never with a type that a browser would run.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import hashlib
 
 from ..environment.overlay import Lookup
@@ -19,6 +20,12 @@ from .messages import Request, Response
 from .replies import TEXT
 
 __all__ = ["answer_file"]
+
+# By Python's names. Others of its codecs fail on some bytes, or take seconds.
+_CHARSETS = frozenset(
+    {"ascii", "utf-8", "utf-16", "utf-16-be", "utf-16-le", "cp1252", "koi8-r"}
+    | {"iso8859-1", "iso8859-15", "shift_jis", "euc_jp", "euc_kr", "gbk", "big5"}
+)
 
 _LONG = 64 * 1024  # characters: to fill in more would keep the event loop
 
@@ -46,9 +53,10 @@ def _decoded(request: Request, data: bytes) -> str:
     """The file as text, by an Accept-Charset that names one charset we know."""
     charset = request.headers.get("accept-charset", "utf-8").strip()
     try:
-        return data.decode(charset, "replace")
+        name = codecs.lookup(charset).name
     except LookupError:
-        return data.decode("utf-8", "replace")
+        name = "utf-8"
+    return data.decode(name if name in _CHARSETS else "utf-8", "replace")
 
 
 async def _filled(server: ConfigServer, lookup: Lookup, text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..answers import NOTHING_STORED, Answers, Counter, answer_key
@@ -20,6 +21,7 @@ from ..errors import (
     MethodNotAllowed,
     ReadOnlyBackend,
 )
+from ..label_folders import label_folders_of
 from ..server import ConfigServer
 from ..watches import Watches
 from . import health
@@ -29,11 +31,11 @@ from .about import (
     about_environment,
     about_file,
     about_merged_file,
+    properties_of,
 )
-from .access import Access, check_content
+from .access import Access
 from .asked import (
     accept_of,
-    json_body,
     media_type_of,
     resolves_placeholders,
 )
@@ -81,6 +83,8 @@ class Routes:
     ) -> None:
         self._server = server
         self._access = access or Access()
+        folders = label_folders_of(server.backend)
+        self._check = partial(self._access.check, folders=folders)
         self._monitor = monitor
         self._measures = measures
         self._answers = Answers(server, counter=counter)
@@ -97,10 +101,7 @@ class Routes:
         self._tables = ((_parts(outer_base), outer), (_parts(base_path), base))
 
     def ready(self, request: Request) -> Response | None:
-        """The response to a GET or HEAD whose answer is kept and valid, else None.
-
-        A sender that may not read it gets the refusal here.
-        """
+        """The response to a GET or HEAD whose answer is kept and valid, else None."""
         meaning = self._targets.meaning_of(request)
         if meaning is None:
             return None
@@ -109,9 +110,9 @@ class Routes:
             sender = self._access.sender(request)
             if sender is None:
                 return None  # handle finds out who it is
-            self._access.check(request, sender, READ, meaning.lookup)
-        except ConfigError as error:
-            return error_response(error, request.path)
+            self._check(request, sender, READ, meaning.lookup)
+        except ConfigError:
+            return None  # handle refuses it, as slowly as what nobody ever read
         try:
             answer = self._answers.ready(meaning.key)
         except ConfigError:
@@ -161,7 +162,7 @@ class Routes:
         is_public = not route.right
         sender = await self._access.authenticate(request, is_public=is_public)
         call = route.about(self._server, Call(request, segments, sender))
-        self._access.check(request, sender, route.right, call.lookup, call.path)
+        self._check(request, sender, route.right, call.lookup, call.path)
         return await route.handler(self, call)
 
     def _fitting(self, path: str) -> list[tuple[Route, tuple[str, ...]]]:
@@ -233,15 +234,14 @@ class Routes:
         )
         # Rights may have been taken away meanwhile.
         sender = await self._access.authenticate(request)
-        self._access.check(request, sender, READ, lookup)
+        self._check(request, sender, READ, lookup)
         return changed
 
     async def _save(self, call: Call) -> Response:
         if self._server.is_read_only:
             raise ReadOnlyBackend
         # A large body takes a while, in which others are answered.
-        properties = await asyncio.to_thread(json_body, call.request)
-        check_content(call.sender, properties)
+        properties = await asyncio.to_thread(properties_of, call)
         application, profile, *label = call.segments
         saved = await self._server.save(
             application, profile, properties, *label or (self._server.default_label,)

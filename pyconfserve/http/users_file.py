@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import stat
 import threading
 import time
@@ -26,6 +27,10 @@ _log = logging.getLogger("pyconfserve.users")
 _SUFFIXES = ("yaml", "yml", "json", "toml")
 _INTERVAL = 1.0  # seconds between two looks: a revoked user is out a moment later
 _NO_WAITING: int = getattr(os, "O_NONBLOCK", 0)  # for a writer of a FIFO
+# In a file of users a map is a user; an empty one would be gone, its key with it.
+_EMPTY_MAP = re.compile(
+    rb"\{(?:\s|#[^\n]*\n)*\}|^[ \t]*\[+[ \t]*users[ \t]*\.", re.MULTILINE
+)
 _YOUNG = 2 * 10**9  # nanoseconds in which a file may change and keep its stamp
 
 
@@ -127,6 +132,9 @@ def parse(data: bytes, path: str) -> Users:
     if suffix not in _SUFFIXES:
         known = ", ".join(f".{name}" for name in _SUFFIXES)
         raise SettingsError(f"expected a file of one of {known}", source=path)
+    if _EMPTY_MAP.search(data):  # a pattern forgotten is all names
+        problem = "holds a map where a list or a text is expected"
+        raise SettingsError(problem, source=path)
     try:
         documents = formats.parse(data, suffix)
         if len(documents) > 1:

@@ -139,3 +139,10 @@ def test_a_file_above_the_limit_is_named(root: Path) -> None:
 def test_a_backend_without_files_has_none() -> None:
     """Memory and backends of three methods answer 404."""
     assert ask(None, "/app/default/main/nginx.conf").status == 404
+
+
+@pytest.mark.parametrize("charset", ["idna", "undefined", "punycode", "unicode_escape", "utf-7", "x" * 4000])
+def test_a_charset_is_one_of_a_few(root: Path, charset: str) -> None:
+    """Python has codecs that fail on what others replace, or take seconds for a file."""
+    response = ask(root, "/app/default/main/latin.txt", accept_charset=charset)
+    assert (200, "\ufffd".encode()) == (response.status, response.body)

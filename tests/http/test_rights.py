@@ -6,6 +6,9 @@ from urllib.parse import quote
 
 import pytest
 
+from pyconfserve.backend import InMemoryConfigBackend
+from pyconfserve.composite import CompositeConfigBackend
+from pyconfserve.environment.overlay import OWN, SPRING
 from pyconfserve.errors import Unauthenticated
 from pyconfserve.filesystem import FilesystemConfigBackend
 from pyconfserve.http.access import Access
@@ -230,6 +233,14 @@ def test_a_refusal_is_the_same_for_what_is_there_and_what_is_not(ask):
     assert (there.status, there.headers) == (absent.status, absent.headers)
 
 
+def test_a_refusal_takes_as_long_where_an_answer_is_kept(ask):
+    """The short cut is for who may read: a quicker refusal would tell what is there."""
+    for _ in range(2):
+        ask("all", "/theirs/dev")
+    headers = {"authorization": "mine"}
+    assert ask.routes.ready(Request("GET", "/theirs/dev", "", headers, b"", "a")) is None
+
+
 def test_a_kept_answer_is_only_for_who_may_read_it(ask):
     """What one user was answered is not ready for the next one."""
     assert ask("all", "/theirs/dev").status == 200
@@ -263,6 +274,70 @@ def test_who_waits_is_judged_again(ask):
         assert asyncio.run(wait_and_save(User("mine", frozenset([LIST])))) == 403
     finally:
         DESK.users["mine"] = MINE
+
+
+def test_a_save_is_no_way_to_decrypt(ask):
+    """Each read opens what is encrypted: who may not decrypt saves it only unread."""
+    rights = {"half": [READ, WRITE], "deaf": [WRITE], "full": [READ, WRITE, DECRYPT]}
+    DESK.users |= {name: User(name, frozenset(given)) for name, given in rights.items()}
+    body = json.dumps({"a": [{"b": "{cipher}00"}]}).encode()
+    statuses = {name: ask(name, "/mine/dev", "POST", body).status for name in rights}
+    assert statuses == {"half": 403, "deaf": 200, "full": 200}
+    assert ask("half", "/mine/dev", "POST", b'{"a": "cipher"}').status == 200
+
+
+@pytest.mark.parametrize(
+    ("label", "path", "expected"),
+    [
+        ("theirs", "key.pem", 403),
+        ("main,theirs", "key.pem", 403),
+        ("theirs(_)sub", "key.pem", 403),
+        ("none", "key.pem", 403),
+        ("mine", "nginx.conf", 200),
+        ("main", "nginx.conf", 200),
+    ],
+)
+def test_a_label_is_no_way_into_another_folder(ask, label, path, expected):
+    """A label is a folder, and so is judged as the first part of a path."""
+    assert expected == ask("mine", f"/mine/dev/{label}/{path}").status
+    assert ask("all", f"/mine/dev/{label}/{path}").status in (200, 404)
+
+
+def test_files_patterns_count_with_the_label(ask):
+    """Who may have some files has them in a label's folder by a pattern of that."""
+    DESK.users["filer"] = User("filer", frozenset([READ]), files=("nginx*", "v2/nginx*"))
+    targets = ("/mine/dev/v2/nginx.conf", "/mine/dev/theirs/nginx.conf")
+    assert [200, 403] == [ask("filer", target).status for target in targets]
+
+
+@pytest.mark.parametrize("dialect", [OWN, SPRING], ids=["own", "spring"])
+@pytest.mark.parametrize("is_composite", [False, True], ids=["alone", "composite"])
+def test_a_label_is_no_way_to_the_bundles_of_a_folder(tmp_path, dialect, is_composite):
+    """Where a location is one application's, a label with its name leads into it."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs/application.yml").write_text("secret: 1\n", "utf-8")
+    (tmp_path / "application-dev.yml").write_text("a: 1\n", "utf-8")
+    backend = FilesystemConfigBackend(tmp_path, [tmp_path, tmp_path / "{application}"])
+    if is_composite:
+        backend = CompositeConfigBackend([InMemoryConfigBackend(), backend])
+    routes = Routes(ConfigServer(backend, dialect=dialect), access=Access(authority=DESK))
+
+    def status(user, target):
+        request = Request("GET", target, "", {"authorization": user}, b"", "a")
+        return asyncio.run(routes.handle(request)).status
+
+    usual = f"/mine/dev/{dialect.default_label}"
+    targets = ("/mine/dev", usual, "/mine/dev/theirs", "/theirs/mine-dev.yml")
+    assert [200, 200, 403, 403] == [status("mine", target) for target in targets]
+    assert {200} == {status("all", target) for target in targets}
+
+
+@pytest.mark.parametrize("user", ["mine", "all"])
+def test_a_save_of_too_many_values_is_the_senders_mistake(ask, user):
+    """For a user of some names as for others."""
+    response = ask(user, "/mine/dev", "POST", json.dumps({"a": [0] * 200_001}).encode())
+    message = "properties: more than 200000 values"
+    assert (400, message) == (response.status, json.loads(response.body)["message"])
 
 
 def test_a_user_of_some_names_saves_nothing_that_brings_in_others(ask):

@@ -355,3 +355,21 @@ def test_bytes_and_users_apart(path):
     """For the command line, which writes what it has read."""
     assert text("a").encode() == read(str(path))
     assert names(parse(text("x").encode(), "new.yml")) == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("users.yml", f"users:\n- {{name: a, password: {HASH}, applications: {{}}}}\n"),
+        ("users.yml", f"users:\n- {{name: a, password: {HASH}, applications: [{{ }}]}}\n"),
+        ("users.yml", f"users:\n- {{name: a, password: {HASH}, profiles: [dev, {{ # no\n}}]}}\n"),
+        ("users.json", json.dumps({"users": [{"name": "a", "password": HASH, "files": {}}]})),
+        ("users.toml", f'[[users]]\nname = "a"\npassword = "{HASH}"\n[users.applications]\n'),
+    ],
+    ids=["yaml", "in a list", "with a comment", "json", "toml"],
+)
+def test_an_empty_map_is_not_taken_for_all_names(name, content):
+    """As flat properties have none, its key would be as if it did not stand there."""
+    with pytest.raises(SettingsError) as raised:
+        parse(content.encode(), name)
+    assert str(raised.value) == f"{name}: holds a map where a list or a text is expected"
