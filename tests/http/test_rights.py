@@ -307,7 +307,7 @@ def test_files_patterns_count_with_the_label(ask):
     """Who may have some files has them in a label's folder by a pattern of that."""
     DESK.users["filer"] = User("filer", frozenset([READ]), files=("nginx*", "v2/nginx*"))
     targets = ("/mine/dev/v2/nginx.conf", "/mine/dev/theirs/nginx.conf")
-    assert [200, 403] == [ask("filer", target).status for target in targets]
+    assert [ask("filer", target).status for target in targets] == [200, 403]
 
 
 @pytest.mark.parametrize("dialect", [OWN, SPRING], ids=["own", "spring"])
@@ -328,7 +328,7 @@ def test_a_label_is_no_way_to_the_bundles_of_a_folder(tmp_path, dialect, is_comp
 
     usual = f"/mine/dev/{dialect.default_label}"
     targets = ("/mine/dev", usual, "/mine/dev/theirs", "/theirs/mine-dev.yml")
-    assert [200, 200, 403, 403] == [status("mine", target) for target in targets]
+    assert [status("mine", target) for target in targets] == [200, 200, 403, 403]
     assert {200} == {status("all", target) for target in targets}
 
 
