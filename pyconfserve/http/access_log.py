@@ -139,7 +139,8 @@ class _Writer:
             size += len(lines[-1])
         return "".join(lines), len(lines)
 
-    def _write(self, text: str, count: int) -> None:
+    def _write(self, text: str, count: int) -> bool:
+        """Write *count* lines; False where they are lost."""
         left = text.encode("ascii", "backslashreplace")
         while left:
             try:
@@ -148,14 +149,15 @@ class _Writer:
                 time.sleep(_PAUSE)
             except OSError:  # no reader, or no place
                 self._failed += count
-                return
+                return False
+        return True
 
     def _tell_losses(self) -> None:
         lost = self._dropped + self._failed
         if lost > self._said:
             text = f"{lost - self._said} lines of the access log were lost"
-            self._said = lost
-            self._write(self._note(text), 0)
+            if self._write(self._note(text), 0):
+                self._said = lost
 
 
 def _moment(second: int) -> _Moment:

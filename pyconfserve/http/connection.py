@@ -2,7 +2,7 @@
 
 An answer that is ready is written in the call that brought the request, without a task.
 A request is answered before the next of its connection is looked at, so that pipelined
-answers keep their order.
+answers keep their order. Who sends many at once waits in between for the others.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import math
 import socket
 from time import perf_counter
-from typing import Any, NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 from ..errors import ProtocolError
 from .http11 import CONTINUE, Parser, serialize
@@ -21,11 +21,13 @@ from .observing import NO_HTTP, Exchange, Observer
 from .refusals import RequestTimeout, TooManyConnections
 from .replies import error_response
 from .routes import Routes
+from .sockets import host_of
 from .watching import asks_to_wait, without_wait
 
 __all__ = ["Connection", "Deadlines", "Owner"]
 
-_LARGEST_BACKLOG = 256 * 1024  # bytes taken from a client while it is being answered
+_LARGEST_BACKLOG = 64 * 1024  # bytes taken from a client while it is being answered
+_MOST_AT_ONCE = 32  # requests, some 5 ms, before other clients have their turn
 
 
 class Deadlines(NamedTuple):
@@ -73,7 +75,6 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
-        self._deadlines = owner.deadlines
         self._routes = owner.routes
         self._observer = owner.observer
         self._parser = Parser(owner.memo)
@@ -95,7 +96,7 @@ class Connection(asyncio.Protocol):
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._peer = _host_of(transport.get_extra_info("peername"))
+        self._peer = host_of(transport.get_extra_info("peername"))
         self._enter("idle")
         if not self._owner.opened(self):
             self._refuse(TooManyConnections("all places for connections are taken"))
@@ -108,8 +109,7 @@ class Connection(asyncio.Protocol):
         if self._phase == "idle" and not self._is_paused:
             request = self._owner.memo.get(data)
             if request is not None:
-                if self._observer is not None:
-                    self._began = perf_counter()
+                self._began = perf_counter()
                 response = self._routes.ready(request)
                 if response is not None:
                     self._send(request, response)
@@ -119,9 +119,7 @@ class Connection(asyncio.Protocol):
         self._parser.feed(data)
         if self._task is None:
             self._pump()
-        is_waiting = self._task is not None or self._is_paused
-        if is_waiting and self._parser.buffered > _LARGEST_BACKLOG:
-            self._transport.pause_reading()
+        self._steer()
 
     def eof_received(self) -> bool:
         """Answer what came before the end: a client may still read."""
@@ -130,6 +128,7 @@ class Connection(asyncio.Protocol):
             self._pump()
         elif self._waiting is not None:  # for one who may have gone
             self._task.cancel()
+            self._began = perf_counter()  # what it waited for is no time of ours
             self._begin(without_wait(self._waiting))
         return not self._is_over
 
@@ -141,9 +140,9 @@ class Connection(asyncio.Protocol):
         self._is_paused = False
         if self._is_over:
             self._enter("linger")
-        else:
-            self._transport.resume_reading()
+        elif self._task is None:
             self._pump()
+        self._steer()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._is_over = True
@@ -159,11 +158,8 @@ class Connection(asyncio.Protocol):
     def expire(self) -> None:
         """Act on a deadline that has passed."""
         if self._phase in ("head", "body"):
-            self._refuse(
-                RequestTimeout(
-                    f"the {self._phase} of the request did not arrive in time"
-                )
-            )
+            problem = f"the {self._phase} of the request did not arrive in time"
+            self._refuse(RequestTimeout(problem))
         elif self._phase == "idle":
             self._transport.close()
             self._enter("linger")  # for what is unsent
@@ -176,7 +172,9 @@ class Connection(asyncio.Protocol):
 
     def _pump(self) -> None:
         """Answer the requests that are complete, until one has to be waited for."""
-        while not (self._is_over or self._is_paused):
+        for _ in range(_MOST_AT_ONCE):
+            if self._is_over or self._is_paused:
+                return
             try:
                 event = self._parser.next_event()
             except ProtocolError as error:
@@ -195,6 +193,21 @@ class Connection(asyncio.Protocol):
                 self._begin(without_wait(event) if self._has_ended else event)
                 return
             self._send(event, response)
+        self._task = asyncio.get_running_loop().create_task(self._go_on())
+
+    async def _go_on(self) -> None:
+        self._task = None
+        if not self._transport.is_closing():
+            self._pump()
+            self._steer()
+
+    def _steer(self) -> None:
+        """Read on, unless what came and is not answered is too much already."""
+        is_waiting = self._task is not None or self._is_paused
+        if is_waiting and self._parser.buffered > _LARGEST_BACKLOG:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
     def _begin(self, request: Request) -> None:
         request = request._replace(peer=self._peer)
@@ -208,14 +221,11 @@ class Connection(asyncio.Protocol):
         has_waited = self._waiting is not None
         self._task = self._waiting = None
         if self._transport.is_closing():
-            if self._observer is not None:  # what was done, was done
-                id_ = self._observer.new_id(request)
-                self._tell(request, response, id_, has_waited)
-            return
+            self._tell(request, response, self._new_id(request), has_waited)
+            return  # what was done, was done
         self._owner.timed.add(self)
         self._send(request, response, has_waited)
-        self._transport.resume_reading()
-        self._pump()
+        await self._go_on()
 
     def _wait_for_more(self) -> None:
         """No request is complete: wait for the rest of one, or end."""
@@ -237,11 +247,7 @@ class Connection(asyncio.Protocol):
         keep_alive = request.keep_alive and not (
             self._owner.is_draining and self._parser.is_idle
         )
-        observer = self._observer
-        id_ = extra = ""
-        if observer is not None:
-            id_ = observer.new_id(request)
-            extra = f"X-Request-Id: {id_}\r\n" if id_ else ""
+        id_ = self._new_id(request)
         self._transport.write(
             serialize(
                 response,
@@ -249,22 +255,24 @@ class Connection(asyncio.Protocol):
                 keep_alive=keep_alive,
                 says_keep_alive="connection" in request.headers and keep_alive,
                 with_body=request.method != "HEAD",
-                extra=extra,
+                extra=f"X-Request-Id: {id_}\r\n" if id_ else "",
             )
         )
-        if observer is not None:
-            self._tell(request, response, id_, has_waited)
+        self._tell(request, response, id_, has_waited)
         if not keep_alive:
             self._end()
+
+    def _new_id(self, request: Request) -> str:
+        return "" if self._observer is None else self._observer.new_id(request)
 
     def _tell(
         self, request: Request, response: Response, id_: str, has_waited: bool
     ) -> None:
-        assert self._observer is not None  # else nobody is told
-        seconds = perf_counter() - self._began
-        self._observer.answered(
-            Exchange(request, response, seconds, id_, self._peer, has_waited)
-        )
+        if self._observer is not None:
+            seconds = perf_counter() - self._began
+            self._observer.answered(
+                Exchange(request, response, seconds, id_, self._peer, has_waited)
+            )
 
     def _refuse(self, error: ProtocolError) -> None:
         """Answer an error after which the rest of the stream means nothing."""
@@ -289,12 +297,4 @@ class Connection(asyncio.Protocol):
         if keep and phase == self._phase:
             return
         self._phase = phase
-        self.deadline = self._clock() + getattr(self._deadlines, phase, math.inf)
-
-
-def _host_of(address: Any) -> str:
-    """The host of a socket's address, "" for what is no internet address.
-
-    A client of IPv4 has one name, on whatever socket it came.
-    """
-    return address[0].removeprefix("::ffff:") if isinstance(address, tuple) else ""
+        self.deadline = self._clock() + getattr(self._owner.deadlines, phase, math.inf)

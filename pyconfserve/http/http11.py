@@ -27,6 +27,7 @@ from .refusals import BodyTooLarge, HeadersTooLarge, TargetTooLong
 __all__ = ["CONTINUE", "Parser", "serialize"]
 
 _LONGEST_CHUNK_LINE = 256  # bytes; extensions are counted and ignored
+_MOST_CHUNKS = 128 * 1024  # some 300 ms, over several readings
 _MOST_BLANK_LINES = 2  # before a request line: RFC 9112 §2.2 asks to skip one
 
 CONTINUE = Response(100)
@@ -54,6 +55,7 @@ class Parser:
         self._request = _NO_REQUEST
         self._body = bytearray()
         self._left = 0
+        self._chunks = 0
 
     @property
     def is_idle(self) -> bool:
@@ -125,6 +127,7 @@ class Parser:
     def _begin_body(self, head: bytes, request: Request) -> Event:
         framing = request.headers
         if "transfer-encoding" in framing:
+            self._chunks = 0
             self._state = self._read_chunk_size
         elif int(framing.get("content-length", "0")):
             self._left = int(framing["content-length"])
@@ -151,6 +154,9 @@ class Parser:
         self._left = int(found[1], 16)
         if len(self._body) + self._left > LARGEST_BODY:
             raise BodyTooLarge(f"a body is at most {LARGEST_BODY} bytes")
+        self._chunks += 1
+        if self._chunks > _MOST_CHUNKS:
+            raise BodyTooLarge(f"a body has at most {_MOST_CHUNKS} chunks")
         self._state = self._read_chunk if self._left else self._read_trailers
         return None
 

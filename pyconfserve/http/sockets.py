@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-__all__ = ["MOST_CONNECTIONS", "bind", "connection_limit"]
+__all__ = ["MOST_CONNECTIONS", "bind", "connection_limit", "host_of"]
 
 _RESERVED_DESCRIPTORS = 64  # for files, the loop and the standard streams
 MOST_CONNECTIONS = 20_000  # as many as watchers are allowed: some 10 KB each
@@ -63,6 +63,14 @@ def _bound(family: socket.AddressFamily, address: Any) -> socket.socket:
     return sock
 
 
+def host_of(address: Any) -> str:
+    """The host of a socket's address, "" for what is no internet address.
+
+    A client of IPv4 has one name, on whatever socket it came.
+    """
+    return address[0].removeprefix("::ffff:") if isinstance(address, tuple) else ""
+
+
 def connection_limit() -> int:
     """How many connections fit below the limit of descriptors.
 
@@ -78,4 +86,4 @@ def connection_limit() -> int:
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if soft < limit:
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-    return min(MOST_CONNECTIONS, max(soft, limit) - _RESERVED_DESCRIPTORS)
+    return max(1, min(MOST_CONNECTIONS, max(soft, limit) - _RESERVED_DESCRIPTORS))

@@ -76,8 +76,8 @@ class Certificates:
     def _reload(self) -> None:
         self._looked = self._clock()
         stamps, is_settled = self._look()
-        if stamps == self._stamps and self._is_settled:
-            return
+        if stamps == self._stamps and self._is_settled and not self._problem:
+            return  # else what is broken may only have been out of reach
         before = (self._stamps, self._problem)
         try:
             self._context = self._load()

@@ -297,6 +297,29 @@ def test_a_reader_that_is_gone():
     os.close(reader.descriptor)
 
 
+def test_losses_are_told_when_there_is_place_again(tmp_path):
+    """On a full disk nothing can be told; later it is, and how much is missing."""
+    end = os.open("/dev/full", os.O_WRONLY)
+    log = AccessLog("common", descriptor=end)
+    try:
+        for _ in range(3):
+            log.answered(EXCHANGE)
+        until = time.monotonic() + 10
+        while log._writer._failed < 3 and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.2)  # until it has tried to tell
+        place = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
+        os.dup2(place, end)
+        os.close(place)
+        log.answered(EXCHANGE)
+    finally:
+        log.close()
+        os.close(end)
+    lines = (tmp_path / "log").read_text().splitlines()
+    told = "WARNING pyconfserve.access: 3 lines of the access log were lost"
+    assert (len(lines), lines[-1]) == (2, told)
+
+
 def test_a_descriptor_that_does_not_block():
     """Whoever made it so loses nothing by it."""
     reader = Reader()

@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import re
 import socket
 import threading
 import time
+from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 from held_backend import HeldBackend
@@ -412,6 +415,82 @@ def test_only_so_much_is_read_ahead(serve, is_held):
             served.call(backend.may_answer.set)
 
 
+@pytest.mark.parametrize("request_", [GET, HEALTH], ids=["kept", "made"])
+def test_a_flood_is_read_only_as_it_is_answered(serve, server, request_):
+    """However fast a client sends, only so much of it waits, and others have their turn."""
+    served = serve(server)
+    is_over = threading.Event()
+
+    def send():
+        with suppress(OSError):
+            while not is_over.is_set():
+                flooding.sendall(request_ * 20_000)
+
+    def take():
+        with suppress(OSError):
+            while flooding.recv(1 << 20):
+                pass
+
+    with served.connect() as flooding:
+        threads = [threading.Thread(target=target) for target in (send, take)]
+        for thread in threads:
+            thread.start()
+        served.wait_until(lambda: served.listener.connections)
+        [connection] = served.listener.connections
+        buffered = []
+        with served.connect() as client:
+            for _ in range(30):
+                client.sendall(HEALTH)
+                assert client.recv(1 << 16).endswith(UP)
+                buffered.append(served.call(lambda: connection._parser.buffered))
+        is_over.set()
+        served.call(connection.abort)
+        for thread in threads:
+            thread.join(5)
+    assert max(buffered) <= 512 * 1024
+
+
+def test_one_call_answers_so_many(serve, server):
+    """Of thousands of requests that came at once, others wait for a few."""
+    served = serve(server)
+    served.exchange(GET)  # so that the next are answered without a task
+
+    def fed():
+        [connection] = served.listener.connections
+        written = []
+        connection._transport = SimpleNamespace(
+            write=written.append,
+            is_closing=lambda: False,
+            pause_reading=lambda: None,
+            resume_reading=lambda: None,
+            abort=connection._transport.abort,
+        )
+        connection.data_received(GET * 1_000)
+        return len(written)
+
+    with served.connect() as client:
+        client.sendall(HEALTH)
+        client.recv(1 << 16)
+        assert 1 <= served.call(fed) <= 32
+
+
+def test_a_client_that_reads_again_does_not_overtake_itself(serve):
+    """A transport that is full, and is no more, while an answer is made: order stays."""
+    backend = HeldBackend()
+    served = serve(ConfigServer(backend))
+    with served.connect() as client:
+        client.sendall(GET + HEALTH)
+        assert backend.is_asked.wait(5)
+        [connection] = served.call(list, served.listener.connections)
+        served.call(connection.pause_writing)
+        served.call(connection.resume_writing)
+        served.call(backend.may_answer.set)
+        found = b""
+        while not found.endswith(UP):
+            found += client.recv(1 << 16)
+    assert re.findall(rb"HTTP/1.1 (\d+)", found) == [b"404", b"200"]
+
+
 def test_reading_goes_on_when_an_answer_is_made(serve, replies, everything):
     """What was left unread while an answer was made is read and answered after it."""
     backend = HeldBackend()
@@ -602,9 +681,11 @@ def test_who_closes_while_it_waits_is_answered_at_once(observe, server, replies,
         etag = read_one(client, replies).headers["ETag"].encode()
         client.sendall(GET.replace(b" HTTP", b"?wait=30 HTTP").replace(b"Host", b"If-None-Match: " + etag + b"\r\nHost"))  # fmt: skip
         served.wait_until(lambda: served.listener.routes._watches.waiting == 1)
+        threading.Event().wait(0.3)
         client.shutdown(socket.SHUT_WR)
         assert [reply.status for reply in replies(everything(client))] == [304]
     served.wait_until(lambda: len(observer.told) == 2)
+    assert observer.told[1].seconds < 0.2  # from its end, not from the wait's begin
     assert [(one.response.status, one.has_waited) for one in observer.told] == [(200, False), (304, False)]  # fmt: skip
 
 

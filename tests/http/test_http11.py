@@ -132,6 +132,7 @@ REFUSED = {
         f"chunk size {size!r}": (chunks(size, b"\r\nhello\r\n0\r\n\r\n"), [ProtocolError])
         for size in (b"", b"-5", b"+5", b"0_5", b"0x5", b" 5", b"5 ", b"5Z", b";a=b", b"5;a\x00", b"F" * 9, b"\xd9\xa5")
     },
+    "too many chunks": (chunks(b"1\r\nx\r\n" * 131_073, b"0\r\n\r\n"), [BodyTooLarge]),
     "chunk size with lf": (chunks(b"5\nhello\r\n0\r\n\r\n"), [ProtocolError]),
     "endless chunk size": (chunks(b"5;", b"a" * 300), [ProtocolError]),
     "long chunk line": (chunks(b"2;", b"a" * 255, b"\r\nhi\r\n0\r\n\r\n"), [ProtocolError]),

@@ -15,9 +15,8 @@ from held_backend import HeldBackend
 
 from pyconfserve.backend import InMemoryConfigBackend
 from pyconfserve.http.connection import Deadlines
-from pyconfserve.http.listener import Listener, new_event_loop
+from pyconfserve.http.listener import Listener, bind, new_event_loop
 from pyconfserve.http.routes import Routes
-from pyconfserve.http.sockets import bind
 from pyconfserve.server import ConfigServer
 
 GET = b"GET /app/default HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -439,3 +438,15 @@ def test_a_drain_has_a_deadline(serve, caplog):
         with suppress(ConnectionResetError):  # an end without an answer is as good
             assert client.recv(1) == b""
     assert [record.message for record in caplog.records] == ["1 connections were cut off"]  # fmt: skip
+
+
+def test_a_low_limit_of_descriptors_leaves_a_place():
+    """However few descriptors there are, somebody is served."""
+    script = (
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60));"
+        "from pyconfserve.http.sockets import connection_limit; print(connection_limit())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=20
+    )
+    assert (done.stdout, done.stderr) == ("1\n", "")
