@@ -112,9 +112,9 @@ class Answers:
             return None
         saves = self._saves()
         if saves != self._counted:  # by any process: stamps may be older
-            self._counted = saves
             if self._look_again is not None:
                 self._look_again()
+            self._counted = saves
         return self._stamp(answer.seen) == answer.stamp
 
     async def get(self, lookup: Lookup, renderer: str) -> Answer | None:

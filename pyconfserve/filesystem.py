@@ -8,7 +8,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, cast
 
 from .backend import ConfigSource, Found, PlainFile
-from .bulkhead import Threads
 from .bundles import read_bundle, read_file, read_sources, stamp_of
 from .environment.overlay import DEFAULT_LABEL, Lookup, make_lookup
 from .environment.properties import check_tree
@@ -19,6 +18,7 @@ from .label_folders import LabelFolders
 from .listing import MOST_LISTED, list_bundles
 from .locations import Located, Place, find_locations, split_pattern
 from .saving import save_bundle
+from .threads import Threads
 
 __all__ = ["FilesystemConfigBackend"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 from .environment.overlay import Lookup
 from .errors import DocumentError
@@ -18,28 +19,36 @@ class Problems:
 
     def __init__(self) -> None:
         self._met: dict[str, Lookup] = {}
+        self._lock = threading.Lock()  # servers are used by loops of several threads
 
     def texts(self) -> list[str]:
         """What is known to be broken, in order."""
-        return sorted(self._met)
+        with self._lock:
+            return sorted(self._met)
 
     def lookups(self) -> set[Lookup]:
         """Those that meet all of it, or would have met it by now."""
-        return set(self._met.values())
+        with self._lock:
+            return set(self._met.values())
 
     def note(self, lookup: Lookup, error: DocumentError) -> None:
         """*lookup* meets *error* and nothing else; it is logged the first time."""
         text = str(error)
         self.forget(lookup, but=text)
-        if text not in self._met:
+        with self._lock:
+            is_new = text not in self._met
+            self._met.setdefault(text, lookup)
+            if len(self._met) > _MOST:
+                del self._met[next(iter(self._met))]
+        if is_new:
             _logger.error("a file does not parse: %s", text)
-        self._met.setdefault(text, lookup)
-        if len(self._met) > _MOST:
-            del self._met[next(iter(self._met))]
 
     def forget(self, lookup: Lookup, but: str = "") -> None:
         """What *lookup* met and does not meet any more."""
-        met = [text for text, by in self._met.items() if by == lookup]
-        for text in met:
-            if text != but:
-                del self._met[text]
+        if not self._met:
+            return
+        with self._lock:
+            met = [text for text, by in self._met.items() if by == lookup]
+            for text in met:
+                if text != but:
+                    del self._met[text]

@@ -21,7 +21,6 @@ from .backend import (
     RequestBackend,
     default_label_of,
 )
-from .bulkhead import Threads
 from .environment import names, rendering
 from .environment.formats.document import Entry
 from .environment.overlay import (
@@ -39,6 +38,7 @@ from .errors import ConfigError, ConfigNotFound, DocumentError, ReadOnlyBackend
 from .problems import Problems
 from .saveable import saveable
 from .saves import Saves
+from .threads import Threads
 from .timely import TIMEOUT, TimelyBackend
 from .weights import is_large
 

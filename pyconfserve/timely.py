@@ -115,7 +115,7 @@ class TimelyBackend:
         """The count of saves; the backend is told of one that it may not have seen."""
         saves = self.saves.value()
         if saves != self._counted:
-            self._counted = saves
             if isinstance(self.backend, LookingBackend):
                 self.backend.look_again()
+            self._counted = saves  # not before: other threads would believe it
         return saves

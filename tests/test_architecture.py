@@ -20,7 +20,7 @@ LEVELS = [
     ["addresses", "board", "errors", "flights", "kept", "saves", "turns"],
     ["http.messages", "http.dates", "http.urls", "http.refusals", "http.rights", "http.sockets", "environment.*"],
     ["http.passwords", "http.observing", "bulkhead", "problems", "weights"],
-    ["http.attempts", "http.figures", "http.users"],
+    ["http.attempts", "http.figures", "http.users", "threads"],
     ["http.grammar", "http.table", "http.dialing", "backend", "walk"],
     ["files", "label_folders", "saveable", "timely"],
     ["http.access_log", "http.authentication", "http.memo", "http.tls", "http.users_file", "http.worker"],

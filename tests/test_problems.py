@@ -1,6 +1,8 @@
 """problems: broken files are logged once and told until they are mended."""
 
 import logging
+import sys
+import threading
 
 from pyconfserve.environment.overlay import make_lookup
 from pyconfserve.errors import DocumentError
@@ -36,3 +38,30 @@ def test_the_last_hundred_are_kept():
         problems.note(lookup, DocumentError("no", 1, 1, f"{number:03}.yml"))
     expected = [f"{number:03}.yml:1:1: no" for number in range(200, 300)]
     assert expected == problems.texts()
+
+
+def test_threads_may_share_them(caplog):
+    """Servers are used by loops of several threads."""
+    caplog.set_level(logging.CRITICAL, "pyconfserve.server")
+    problems, failures = Problems(), []
+
+    def work(thread):
+        try:
+            for number in range(3000):
+                lookup = make_lookup(f"app{thread}{number % 40}")
+                problems.note(lookup, DocumentError("no", 1, 1, f"{number % 60}.yml"))
+                problems.forget(lookup)
+        except RuntimeError as error:
+            failures.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert failures == []

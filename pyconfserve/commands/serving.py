@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ..http.worker import Worker
     from ..settings import Settings
 
-__all__ = ["Process", "bound", "first_line", "serve_alone"]
+__all__ = ["Process", "announce", "bound", "serve_alone"]
 
 _logger = logging.getLogger("pyconfserve.serve")
 _LAST_WORDS = 5.0  # seconds for what still runs when all is answered
@@ -69,8 +69,19 @@ def _listening(settings: Settings) -> Iterator[None]:
         ) from error
 
 
-def first_line(options: Options, sockets: Sequence[socket.socket]) -> str:
-    """What is printed once connections are accepted."""
+def announce(options: Options, sockets: Sequence[socket.socket]) -> None:
+    """Print what is served where, once connections are accepted.
+
+    Whoever does not read it wants to be served all the same.
+    """
+    try:
+        print(_first_line(options, sockets), flush=True)
+    except OSError as error:
+        _logger.warning("standard output: %s", str(error.strerror).lower())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else its last flush fails, too
+
+
+def _first_line(options: Options, sockets: Sequence[socket.socket]) -> str:
     host, port = sockets[0].getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     scheme = "https" if options.settings.tls_cert else "http"
@@ -151,7 +162,7 @@ class Process:
 
     def _announce(self, sockets: Sequence[socket.socket]) -> None:
         if self._worker is None:
-            print(first_line(self._options, sockets), flush=True)
+            announce(self._options, sockets)
         else:
             self._worker.accepts()
 

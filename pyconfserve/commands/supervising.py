@@ -22,7 +22,7 @@ from ..settings import PREFIX
 from .observation import has_metrics
 from .options import Options, require_git
 from .reloading import read_again
-from .serving import Process, bound, first_line
+from .serving import Process, announce, bound
 
 if TYPE_CHECKING:
     from ..spring_settings import SpringSettings
@@ -95,7 +95,8 @@ class _Parent:
         process.serve(self._sockets)
 
     def announce(self) -> None:
-        print(first_line(self._options, self._sockets), flush=True)
+        """Print where they serve."""
+        announce(self._options, self._sockets)
 
     def reload(self) -> None:
         """Take what is said now for workers to come; those that are take it, too."""

@@ -69,6 +69,7 @@ class Listener:
         self._sweeper: asyncio.TimerHandle
         self._empty = asyncio.Event()
         self._most = MOST_CONNECTIONS
+        self._came = 0  # connections so far
         self._date = (0, "")
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
@@ -113,7 +114,7 @@ class Listener:
         servers, self._servers = self._servers, []
         if not servers:
             return
-        await _last_passes()
+        await self._accept_all()
         # asyncio loses a connection that it has accepted and not made when it closes.
         for server in servers:
             for sock in server.sockets:
@@ -130,6 +131,14 @@ class Listener:
         await self._emptied()
         self._sweeper.cancel()
 
+    async def _accept_all(self) -> None:
+        """Accept who has come: until nobody does, or as many as may have waited."""
+        for _ in range(_BACKLOG // _ACCEPTED_AT_ONCE):
+            before = self._came
+            await _last_passes()
+            if self._came == before:
+                return
+
     async def _emptied(self) -> None:
         """Wait until all is answered, and cut off what is not by the deadline."""
         if self.connections or self.handshakes:
@@ -144,6 +153,7 @@ class Listener:
 
     def _accepted(self) -> asyncio.Protocol:
         """What takes a new connection."""
+        self._came += 1
         if self.tls is None:
             return Connection(self)
         from .secured import Secured

@@ -1,5 +1,6 @@
 """serve: a folder over HTTP, from its first line to its last."""
 
+import contextlib
 import json
 import math
 import os
@@ -7,6 +8,8 @@ import re
 import select
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from importlib.util import find_spec
@@ -289,7 +292,7 @@ class TestRefusals:
             ),
             (
                 ("cfg", "--users", "nobody.json"),
-                "nobody.json: users: expected a list of users",
+                "nobody.json: holds a map where a list or a text is expected",
             ),
             (
                 ("cfg", "--tls-cert", "cert.pem"),
@@ -787,3 +790,72 @@ class TestStop:
             wait_until(serving.refuses)
             assert serving.process.poll() is None
             assert serving.end(signal.SIGTERM) == (1, "", "")
+
+
+SERVE = [sys.executable, "-m", "pyconfserve", "cfg"]
+
+
+def status(port, target):
+    """The beginning of an answer."""
+    with socket.create_connection(("127.0.0.1", port), 5) as client:
+        client.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        return client.recv(12)
+
+
+class TestStreams:
+    """What becomes of those who do not read what a server says."""
+
+    @pytest.mark.parametrize("workers", ["1", "2"])
+    def test_a_full_log_holds_up_nobody(self, folder, environ, workers):
+        """What cannot be written is left out; a signal ends the server as ever."""
+        (folder / "broken-prod.json").write_text("{")
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        with contextlib.suppress(BlockingIOError):
+            while os.write(writing, bytes(4096)):
+                pass
+        os.set_blocking(writing, True)
+        process = subprocess.Popen(
+            [*SERVE, "--port", "0", "--workers", workers],
+            cwd=folder.parent,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=writing,
+        )
+        try:
+            port = int(process.stdout.readline().rpartition(b":")[2])
+            assert status(port, "/broken/prod") == b"HTTP/1.1 500"
+            assert status(port, "/orders/prod") == b"HTTP/1.1 200"
+            process.terminate()
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
+            process.communicate()
+            os.close(reading)
+            os.close(writing)
+
+    @pytest.mark.parametrize("workers", ["1", "2"])
+    def test_a_first_line_that_nobody_reads(self, folder, environ, workers):
+        """It is said in the log, and whoever asks is answered."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        with open("/dev/full", "wb") as full:
+            process = subprocess.Popen(
+                [*SERVE, "--port", str(port), "--workers", workers],
+                cwd=folder.parent,
+                env=environ,
+                stdout=full,
+                stderr=subprocess.PIPE,
+            )
+        try:
+            line = process.stderr.readline()
+            assert line == (
+                b"WARNING pyconfserve.serve: standard output: no space left on device\n"
+            )
+            assert status(port, "/orders/prod") == b"HTTP/1.1 200"
+            process.terminate()
+            assert process.communicate(timeout=10)[1].decode() == STOPPED
+            assert process.returncode == 0
+        finally:
+            process.kill()
+            process.communicate()

@@ -354,6 +354,24 @@ class TestEnd:
         ] == []
         assert ended == (0, "", STOPPED)
 
+    @pytest.mark.parametrize("workers", ["1", "4"])
+    def test_who_waits_to_be_accepted_is_answered(self, serve, folder, workers):
+        """Three hundred who had sent their request when the signal came."""
+        serving = serve("cfg", "--port", "0", "--workers", workers)
+        processes = [serving.process.pid, *workers_of(serving)]
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        with ExitStack() as stack:
+            clients = [stack.enter_context(serving.connect()) for _ in range(300)]
+            for client in clients:
+                client.sendall(GET + b"\r\n")
+            serving.signal()
+            for process in reversed(processes):
+                os.kill(process, signal.SIGCONT)
+            answers = [client.recv(12) for client in clients]
+        assert answers == [b"HTTP/1.1 200"] * 300
+        assert serving.end() == (0, "", STOPPED)
+
     def test_a_save_that_was_begun_is_finished(self, serve, folder):
         """By each worker; the others end meanwhile."""
         serving = serve("cfg", "--port", "0", "--workers", "2")

@@ -10,7 +10,6 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from ...backend import ConfigSource, Found, PlainFile
-from ...bulkhead import Threads
 from ...bundles import read_bundle, read_file, read_sources
 from ...environment import names
 from ...environment.overlay import DEFAULT_LABEL, Lookup, make_lookup
@@ -19,6 +18,7 @@ from ...errors import Conflict, InvalidRequest, SettingsError
 from ...files import BundleName, Location, bundle_name
 from ...locations import Place, find_locations, split_pattern
 from ...saving import save_bundle
+from ...threads import Threads
 from .catalog import Catalog
 from .clone import Clone
 from .labels import Labels

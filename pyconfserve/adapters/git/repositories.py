@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ...addresses import shown
 from ...backend import ConfigSource, Found, LookingBackend, PlainFile
-from ...bulkhead import Threads
 from ...environment.overlay import DEFAULT_LABEL, Lookup, make_lookup
 from ...errors import (
     BackendError,
@@ -33,6 +32,7 @@ from ...errors import (
     ReadOnlyBackend,
 )
 from ...listing import MOST_LISTED, too_many
+from ...threads import Threads
 from .patterns import Repository, check_uri, is_template, matches, uris
 from .pool import MOST_BACKENDS, Key, Member, Pool
 
