@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from .errors import SettingsError
 from .settings import PREFIX, Settings
 
 if TYPE_CHECKING:
@@ -87,7 +89,20 @@ def _users(settings: Settings) -> UsersFile | _Listed | None:
     from .http.users import parse_users
 
     listed = {"users": [*settings.users]}
-    return _Listed(parse_users(listed, PREFIX.rstrip(".")))
+    users = parse_users(listed, PREFIX.rstrip("."))
+    _check_names(settings.users)
+    return _Listed(users)
+
+
+def _check_names(users: Sequence[Mapping[str, Any]]) -> None:
+    """Raise SettingsError for a user without names: an empty map in a file of settings
+    is gone when it is read, and must not mean all.
+    """
+    for index, user in enumerate(users):
+        for name in ("applications", "profiles"):
+            if name not in user:
+                key = f"{PREFIX}users[{index}].{name}"
+                raise SettingsError("expected patterns, '*' for all", key)
 
 
 def _certificates(settings: Settings) -> Certificates | None:

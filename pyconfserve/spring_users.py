@@ -45,6 +45,8 @@ def users_of(values: Mapping[str, str]) -> list[dict[str, Any]] | None:
         {
             "name": values.get(f"{USER}name", "user"),
             "password": hash_password(plain),
+            "applications": ["*"],
+            "profiles": ["*"],
             "rights": sorted(ALL_RIGHTS),
         }
     ]

@@ -483,6 +483,8 @@ class TestProtection:
         assert PasswordHash.parse(user.pop("password")).fits("hunter2")
         assert user == {
             "name": "java",
+            "applications": ["*"],
+            "profiles": ["*"],
             "rights": ["decrypt", "encrypt", "list", "monitor", "read", "write"],
         }
 

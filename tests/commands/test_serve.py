@@ -57,7 +57,8 @@ def logged(serving, seconds=10):
 def listed(**tokens):
     """Users as the settings have them, who may read, by their tokens."""
     return [
-        {"name": name, "token": hash_token(token)} for name, token in tokens.items()
+        {"name": name, "token": hash_token(token), "applications": "*", "profiles": "*"}
+        for name, token in tokens.items()
     ]
 
 

@@ -112,7 +112,7 @@ def test_users_beyond_this_machine_are_safe_with_tls(
 ):
     """Nothing is warned of."""
     certificate("cert")
-    users = [{"name": "anna", "token": hash_token("secret")}]
+    users = [{"name": "anna", "token": hash_token("secret"), "applications": "*", "profiles": "*"}]
     (tmp_path / "users.json").write_text(json.dumps({"users": users}))
     serving = serve(
         *("cfg", "--port", "0", "--host", "0.0.0.0", "--users", "users.json", *FILES)

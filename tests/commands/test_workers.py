@@ -450,7 +450,7 @@ class TestReload:
         """A function that writes the settings' file, of which no part may be seen."""
 
         def write_settings(token, **settings):
-            users = [{"name": "anna", "token": hash_token(token)}]
+            users = [{"name": "anna", "token": hash_token(token), "applications": "*", "profiles": "*"}]
             given = {"users": users, "workers": 2, "port": 0, **settings}
             text = json.dumps({f"pyfly.config-server.{key}": given[key] for key in given})
             (tmp_path / "new.json").write_text(text)
@@ -484,7 +484,7 @@ class TestReload:
         """Also those of a worker that comes later, and one line says so."""
         file = tmp_path / "users.json"
         for token in ("one", "two"):
-            users = [{"name": "anna", "token": hash_token(token)}]
+            users = [{"name": "anna", "token": hash_token(token), "applications": "*", "profiles": "*"}]
             (tmp_path / token).write_text(json.dumps({"users": users}))
         (tmp_path / "one").replace(file)
         serving = serve(
