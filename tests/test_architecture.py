@@ -26,8 +26,9 @@ LEVELS = [
     ["http.access_log", "http.authentication", "http.memo", "http.tls", "http.users_file", "http.worker"],
     ["http.exchange", "http.http11", "http.workers", "readings", "listing", "folder", "locations", "composite"],
     ["bundles"],
+    ["checking.*"],
     ["saving"],
-    ["filesystem", "adapters.cryptography", "adapters.git.*", "adapters.httpx", "adapters.prometheus"],
+    ["filesystem", "adapters.cryptography", "adapters.git.*", "adapters.httpx", "adapters.jsonschema", "adapters.prometheus"],
     ["server", "client.*"],
     ["answers"],
     ["watches"],
@@ -48,7 +49,7 @@ LEVELS = [
     ["commands.*", "testing"],
     ["__main__"],
 ]
-ROOMS_WITH_AN_ORDER_OF_THEIR_OWN = ("environment", "client", "commands", "adapters.git")
+ROOMS_WITH_AN_ORDER_OF_THEIR_OWN = ("environment", "client", "checking", "commands", "adapters.git")
 THIRD_PARTY = {
     "environment.formats.yaml": {"yaml"},
     "http.listener": {"uvloop"},
@@ -268,6 +269,7 @@ def test_no_optional_library_is_loaded_before_it_is_used(script):
         "git",
         "cryptography",
         "prometheus_client",
+        "jsonschema",
     }
 
 

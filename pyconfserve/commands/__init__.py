@@ -15,6 +15,7 @@ COMMANDS = {
     "serve": "serve a folder or a git repository over HTTP",
     "get": "print the configuration that a server gives",
     "run": "run a command with it as environment variables",
+    "check": "find what is wrong with a folder, for CI",
     "encrypt": "encrypt a text for a {cipher} value",
     "decrypt": "decrypt a {cipher} value",
     "user": "add, remove or list the users of a server",

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 LIBRARIES = {
     "test_cryptography.py": "cryptography",
     "test_httpx.py": "httpx",
+    "test_jsonschema.py": "jsonschema",
     "test_prometheus.py": "prometheus_client",
     "test_pydantic_settings.py": "pydantic_settings",
     "test_starlette.py": "starlette",
