@@ -96,7 +96,10 @@ class Threads:
             calls = [call for call in self._unfinished if not call.is_given_up]
         if calls:
             ends = [asyncio.wrap_future(call.future) for call in calls]
-            _, late = await asyncio.wait(ends, timeout=_LAST_WORDS)
+            done, late = await asyncio.wait(ends, timeout=_LAST_WORDS)
+            for end in done:
+                if not end.cancelled():
+                    end.exception()  # told to who waits for the call
             for end in late:
                 end.cancel()
 

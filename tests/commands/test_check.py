@@ -53,7 +53,7 @@ LINES = [
     "cfg/orders.yml:1:1: error: the answer lacks owner (cfg/orders.schema.json, profile default and 1 more)",
     "cfg/orders.yml:3:3: error: company.name is there twice: line 1 has it too",
     "cfg/orders.yml:5:8: error: ${db.hots} has no value in any answer, and no default",
-    "cfg/payments-prod.yml:3:1: error: did not find expected or",
+    "cfg/payments-prod.yml:3:1: error: did not find expected ',' or ']'",
     "cfg/payments.properties:2:1: error: a is there twice: line 1 has it too",
     "cfg/returns-prdo.yml:1:1: warning: profile prdo has 1 file: is prod meant, which has 6?",
 ]  # fmt: skip

@@ -42,8 +42,9 @@ _OPEN = object()  # an anchored collection before its end
 
 # What YAML 1.1 takes as line ends and no editor shows so, and inner byte order marks.
 _REFUSED = re.compile("[\ufeff\x85\u2028\u2029]")
-# PyYAML quotes content in some of its messages, which ours never do.
-_QUOTED = re.compile(r" ?(?:'[^']*'|\"[^\"]*\")")
+# PyYAML quotes content in some of its messages, which ours never do; and its signs.
+_QUOTED = re.compile(r" ?(?:'([^']*)'|\"[^\"]*\")")
+_SIGN = re.compile(r"[,\]}:]|<[a-z ]+>")
 
 
 def parse(text: str) -> tuple[Document, ...]:
@@ -65,12 +66,17 @@ def parse(text: str) -> tuple[Document, ...]:
         raise
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problem = _QUOTED.sub("", error.problem or "not YAML")
+        problem = _QUOTED.sub(_sign, error.problem or "not YAML")
         raise DocumentError(
             problem, mark.line + 1 if mark else 0, mark.column + 1 if mark else 0
         ) from error
     except Exception as error:  # KeyError, RecursionError … all escape from PyYAML
         raise DocumentError("not YAML, or above a limit") from error
+
+
+def _sign(quoted: re.Match[str]) -> str:
+    """What is left of a quoted text in a message."""
+    return quoted[0] if _SIGN.fullmatch(quoted[1] or "") else ""
 
 
 def write(tree: dict[str, Tree]) -> str:
