@@ -16,6 +16,7 @@ from .problems import Place, Problem
 
 __all__ = [
     "SCHEMA",
+    "Names",
     "Spot",
     "distance",
     "looks_like",
