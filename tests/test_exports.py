@@ -69,6 +69,8 @@ SIGNATURES = [
 ]
 OPTIONAL = {
     "pyconfserve.adapters.cryptography": "cryptography",
+    "pyconfserve.adapters.jsonschema": "jsonschema",
+    "pyconfserve.adapters.prometheus": "prometheus_client",
     "pyconfserve.adapters.httpx": "httpx",
     "pyconfserve.adapters.pydantic_settings": "pydantic_settings",
     "pyconfserve.adapters.starlette": "starlette",
