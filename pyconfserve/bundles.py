@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
+from typing import Protocol, runtime_checkable
 
 from .backend import ConfigSource, Found, PlainFile
 from .environment import activation, properties
@@ -17,12 +18,13 @@ from .environment.overlay import (
     DEFAULT_PROFILE,
     OWN,
     Lookup,
+    Part,
     PropertySource,
     Slot,
     plan,
 )
 from .errors import DocumentError
-from .files import BundleName, FileTree, Location
+from .files import BundleName, FileTree, Location, candidates
 from .readings import Reading, Seen, read_settled
 
 __all__ = [
@@ -39,6 +41,15 @@ _MOST_IMPORTS = 16  # one inside another
 
 # One block a label, highest precedence first; each in the order of settings.
 Blocks = Sequence[Sequence[Location]]
+# A file, the number of one of its documents if it has several, that one's entries.
+_Found = tuple[str, int | None, Mapping[str, Entry]]
+
+
+@runtime_checkable
+class _OfCommit(Protocol):
+    """A tree whose files are those of one commit."""
+
+    commit: str
 
 
 def read_sources(
@@ -49,7 +60,8 @@ def read_sources(
 ) -> Found:
     """All that files hold for *lookup*, as it stood at one moment.
 
-    *listed* are folders, with their stamps, that *blocks* were found by.
+    Locations of one bundle are merged, unless the lookup is `by_file`. *listed* are
+    folders, with their stamps, that *blocks* were found by.
 
     Raises DocumentError, with the file's path in its tree, for a file that does not
     parse; BackendError.
@@ -57,11 +69,12 @@ def read_sources(
 
     def read(reading: Reading) -> list[PropertySource]:
         sources: list[PropertySource] = []
+        fill = _by_file if lookup.by_file else _merged
         reading.note(listed)
         for locations in blocks:
             profiles = _extended(lookup, locations, reading)
             slots = plan(lookup.applications, profiles, locations, lookup.dialect)
-            sources += _merged(slots, profiles, reading)
+            sources += fill(slots, profiles, reading)
         return _without_repeats(sources) if _share_files(blocks) else sources
 
     return read_settled(read, lookup.dialect, default_label)
@@ -164,7 +177,8 @@ def _slot_sources(
     for path, documents in files_of(slot, reading):
         active = _active(path, documents, profiles)
         if reading.dialect.reads_every_format:
-            yield from _file_sources(slot.location, path, profiles, reading)
+            for found in _with_imports(slot.location, path, profiles, reading):
+                yield PropertySource(_file_name(slot.location, *found[:2]), found[2])
         elif active or not documents:
             layers: list[Mapping[str, Entry]] = [
                 document.entries for _, document in reversed(active)
@@ -172,25 +186,54 @@ def _slot_sources(
             yield PropertySource(slot.source_name, properties.merge(layers))
 
 
-def _file_sources(
+def _by_file(
+    slots: Sequence[Slot[Location]], profiles: Sequence[str], reading: Reading
+) -> list[PropertySource]:
+    """The sources that fill *slots*, one for each document, with its part."""
+    return [
+        source for slot in slots for source in _part_sources(slot, profiles, reading)
+    ]
+
+
+def _part_sources(
+    slot: Slot[Location], profiles: Sequence[str], reading: Reading
+) -> Iterator[PropertySource]:
+    location = slot.location
+    is_named_by_file = reading.dialect.reads_every_format
+    commit = location.tree.commit if isinstance(location.tree, _OfCommit) else None
+    for file, documents in files_of(slot, reading):
+        found = [*_with_imports(location, file, profiles, reading)]
+        if not documents and not is_named_by_file:
+            found = [(file, None, {})]
+        for path, number, entries in found:
+            name = slot.source_name
+            if is_named_by_file:
+                name = _file_name(location, path, number)
+            part = Part(location.tree.uri, path, number, slot.profile, commit)
+            yield PropertySource(name, entries, part=part)
+
+
+def _with_imports(
     location: Location,
     path: str,
     profiles: Sequence[str],
     reading: Reading,
     within: tuple[str, ...] = (),
-) -> Iterator[PropertySource]:
-    """A source for each active document, the last first; what it imports before it."""
+) -> Iterator[_Found]:
+    """The active documents of a file, the last first; what each imports before it."""
     documents = reading.documents(location.tree, path) or ()
     folder = path.rpartition("/")[0]
     for number, document in reversed(_active(path, documents, profiles)):
-        for imported in reversed(activation.imports(document)):
+        imports = (
+            activation.imports(document) if reading.dialect.follows_imports else ()
+        )
+        for imported in reversed(imports):
             target = f"{folder}/{imported}" if folder else imported
             is_readable = imported.rpartition(".")[2] in reading.dialect.suffixes
             if is_readable and target not in within and len(within) < _MOST_IMPORTS:
                 chain = (*within, path, target)
-                yield from _file_sources(location, target, profiles, reading, chain)
-        name = _file_name(location, path, number if len(documents) > 1 else None)
-        yield PropertySource(name, document.entries)
+                yield from _with_imports(location, target, profiles, reading, chain)
+        yield path, number if len(documents) > 1 else None, document.entries
 
 
 def _active(
@@ -209,22 +252,12 @@ def files_of(
     slot: Slot[Location], reading: Reading
 ) -> Iterator[tuple[str, tuple[Document, ...]]]:
     """The files of a slot: the first found, or all, as the dialect says."""
-    tree, dialect = slot.location.tree, reading.dialect
-    stems = [
-        slot.application
-        if slot.profile is None
-        else f"{slot.application}-{slot.profile}"
-    ]
-    if slot.profile == DEFAULT_PROFILE and not dialect.has_profile_less_slot:
-        stems.append(slot.application)
-    for folder in slot.location.folders:
-        for stem in stems:
-            for suffix in dialect.suffixes:
-                documents = reading.documents(tree, f"{folder}{stem}.{suffix}")
-                if documents is not None:
-                    yield f"{folder}{stem}.{suffix}", documents
-                    if not dialect.reads_every_format:
-                        return
+    for path in candidates(slot, reading.dialect):
+        documents = reading.documents(slot.location.tree, path)
+        if documents is not None:
+            yield path, documents
+            if not reading.dialect.reads_every_format:
+                return
 
 
 def _file_name(location: Location, path: str, number: int | None) -> str:

@@ -21,6 +21,7 @@ __all__ = [
     "Dialect",
     "Environment",
     "Lookup",
+    "Part",
     "PropertySource",
     "Slot",
     "make_lookup",
@@ -91,7 +92,8 @@ SPRING = Dialect(
 class Lookup(NamedTuple):
     """What a request asks for, in canonical names.
 
-    `name` and `label` repeat the text as it was asked.
+    `name` and `label` repeat the text as it was asked. With `by_file` a backend of
+    files gives a source for each document, with its `part`, and merges none.
     """
 
     applications: tuple[str, ...]
@@ -100,6 +102,7 @@ class Lookup(NamedTuple):
     dialect: Dialect
     name: str
     label: str | None
+    by_file: bool = False
 
 
 def make_lookup(
@@ -172,6 +175,20 @@ def plan(
     ]
 
 
+class Part(NamedTuple):
+    """The part of a file that a source was read from, for who asks why.
+
+    `root` is the `uri` of its tree. `document` counts from 0, None where it is the only
+    one; `profile` is that of its slot, `version` the commit of a tree that has one.
+    """
+
+    root: str
+    path: str
+    document: int | None = None
+    profile: str | None = None
+    version: str | None = None
+
+
 class PropertySource(NamedTuple):
     """One layer of an answer: a name and flat keys with their entries.
 
@@ -181,6 +198,7 @@ class PropertySource(NamedTuple):
     name: str
     entries: Mapping[str, Entry]
     origin: str = ""  # of entries that were not written in a file
+    part: Part | None = None  # in an answer by file
 
     @property
     def properties(self) -> dict[str, Any]:
