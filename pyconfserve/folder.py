@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import threading
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,16 +22,21 @@ from .errors import (
     BackendUnavailable,
     DocumentError,
     StorageFull,
+    VersionConflict,
 )
 from .files import Folder, check_expected, is_shown
+from .locking import WriteLock
 from .walk import ABSENT, Walk
+from .writing import is_temporary, replace, sweep
 
 __all__ = ["REFRESH_INTERVAL", "FolderTree", "reported"]
 
 REFRESH_INTERVAL = 0.1  # seconds for which a stamp is believed
 _MOST_STAMPS = 100_000  # believed at a time: 40 MB, where the interval is long
+_STAMP_SIZE = 6
 _UNSETTLED = 50_000_000  # ns in which a change may leave no trace in times
-_TEMPORARY = ".pyconfserve-tmp"  # ends the hidden names of files being written
+_MOST_SWEPT = 10_000  # folders that are remembered to have no litter
+_DEEPEST = 40  # folders below each other that the sweep at the start looks into
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PASSING = (
     errno.EROFS,
@@ -41,6 +45,7 @@ _PASSING = (
     errno.ENOMEM,
     errno.EAGAIN,
     errno.EINTR,
+    errno.ENOLCK,
 )
 
 
@@ -55,7 +60,8 @@ class FolderTree:
         self._interval = refresh_interval
         self._stamps: dict[str, Hashable] = {}
         self._stamps_until = 0.0
-        self._writing = threading.Lock()
+        self._lock = WriteLock(self.root)
+        self._swept: set[str] = set()
 
     def read(self, path: str, limit: int = LARGEST_FILE) -> PlainFile | None:
         """The regular file at *path*; None for anything else.
@@ -134,17 +140,63 @@ class FolderTree:
     ) -> None:
         """Write and remove files durably (design: saves).
 
-        Temporary file, fsync, rename, fsync of the folder. Raises VersionConflict,
-        BackendError.
+        Temporary file, fsync, rename, fsync of the folder. Of removals alone the first
+        comes last, as it may hide the others. Raises VersionConflict, BackendError.
         """
-        with self._writing:
-            check_expected(self, expected)
+        with self.alone():
+            self._check(expected)
+            way = -1 if set(changes.values()) == {None} else 1
             try:
-                for path, data in changes.items():
+                for path, data in list(changes.items())[::way]:
                     with reported(path), self._folder_of(path) as folder:
-                        _replace(folder, path.rpartition("/")[2], data)
+                        self._sweep_once(path.rpartition("/")[0], folder)
+                        replace(folder, path.rpartition("/")[2], data)
             finally:
                 self._stamps = {}
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the only one, of all threads and processes, who changes the tree.
+
+        What is read meanwhile stays so, but for those who take no lock. It may be
+        nested. Raises BackendUnavailable when others are alone for too long.
+        """
+        with reported(""), self._lock.held():
+            yield
+
+    def _check(self, expected: Mapping[str, Hashable] | None) -> None:
+        """As check_expected, but a change may have settled meanwhile.
+
+        Each of ours leaves a time of its own, and none but bytes tell of all others.
+        """
+        for path, wanted in (expected or {}).items():
+            if isinstance(wanted, bytes):
+                check_expected(self, {path: wanted})
+            elif _lasting(self._stat(path)) != _lasting(wanted):
+                raise VersionConflict("the files were changed meanwhile")
+
+    def sweep(self) -> None:
+        """Remove the temporary files that killed writers left, in every folder.
+
+        What cannot be looked into or removed is left. Raises BackendUnavailable when
+        others write for too long.
+        """
+        with suppress(OSError):
+            for place, folders, files, folder in os.fwalk(self.root):
+                if any(map(is_temporary, files)):
+                    with self.alone(), suppress(OSError):
+                        sweep(folder)
+                is_deep = place.removeprefix(self.root).count("/") >= _DEEPEST
+                folders[:] = [] if is_deep else filter(is_shown, folders)
+
+    def _sweep_once(self, path: str, folder: int) -> None:
+        """Sweep a folder before the first file is written in it."""
+        if path not in self._swept:
+            with suppress(PermissionError):
+                sweep(folder)
+            if len(self._swept) >= _MOST_SWEPT:
+                self._swept.clear()
+            self._swept.add(path)
 
     def _stat(self, path: str) -> Hashable:
         try:
@@ -215,6 +267,12 @@ class FolderTree:
             os.fsync(descriptor)
 
 
+def _lasting(stamp: Hashable) -> Hashable:
+    """A stamp without what changes by itself: whether the last change has settled."""
+    is_whole = isinstance(stamp, tuple) and len(stamp) == _STAMP_SIZE
+    return tuple(stamp)[:-1] if is_whole else stamp  # type: ignore[arg-type]
+
+
 def _read_all(descriptor: int, limit: int) -> bytes:
     """All bytes of a file, at most one above the limit."""
     parts = []
@@ -223,40 +281,6 @@ def _read_all(descriptor: int, limit: int) -> bytes:
         parts.append(part)
         left -= len(part)
     return b"".join(parts)
-
-
-def _replace(folder: int, name: str, data: bytes | None) -> None:
-    """Give the file *name* in *folder* new bytes, or remove it, durably."""
-    if data is None:
-        os.unlink(name, dir_fd=folder)
-        os.fsync(folder)
-        return
-    temporary = f".{os.urandom(8).hex()}{_TEMPORARY}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, 0o600, dir_fd=folder)
-    try:
-        try:
-            with suppress(FileNotFoundError):
-                mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
-                if stat.S_ISREG(mode):  # a link's own says nothing
-                    os.fchmod(descriptor, stat.S_IMODE(mode))
-            _write_all(descriptor, data)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except OSError:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=folder)
-        raise
-    os.fsync(folder)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    """Write *data* whole: one call may take only a part of it."""
-    left = memoryview(data)
-    while left:
-        left = left[os.write(descriptor, left) :]
 
 
 @contextmanager

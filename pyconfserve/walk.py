@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 
 __all__ = ["ABSENT", "Walk"]
 
@@ -61,10 +62,14 @@ class Walk:
         return self._last if self._last is not None else self._folders[-1]
 
     def close(self) -> None:
-        """Close what the walk opened; calling this twice is fine."""
+        """Close what the walk opened; calling this twice is fine.
+
+        They were only read through: that one does not close takes nothing back.
+        """
         for descriptor in (*self._folders, self._last):
             if descriptor is not None:
-                os.close(descriptor)
+                with suppress(OSError):
+                    os.close(descriptor)
         self._folders, self._last = [], None
 
     def _step(self, part: str, *, is_last: bool) -> str | None:

@@ -264,6 +264,14 @@ def test_a_change_of_the_expected_state_is_made(root):
         tree.change({"absent.yml": b"again"}, "edit", expected)
 
 
+def test_what_a_file_hid_never_shows(root):
+    """Of removals the first named comes last: one that fails leaves it where it is."""
+    (root / "orders.yaml").write_text("a: 0")
+    with pytest.raises(BackendMisconfigured):
+        FolderTree(root).change({"orders.yaml": None, "v2": None}, "delete")
+    assert (root / "orders.yaml").read_text() == "a: 0"
+
+
 def test_a_change_goes_through_links_inside_the_root(root):
     """A linked folder is written to, a linked file is replaced by a file."""
     (root / "linked").symlink_to("v2")
@@ -333,7 +341,7 @@ def test_no_descriptor_left_may_pass(root):
             caught.append(str(error.value))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    places = ("orders.yml", "the root", "orders.yml")
+    places = ("orders.yml", "the root", "the root")
     assert [f"{place}: too many open files" for place in places] == caught
     assert (root / "orders.yml").read_text() == "a: 1"
 
