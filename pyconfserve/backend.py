@@ -8,10 +8,24 @@ that no caller asks what kind it has.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from .capabilities import (
+    ClosingBackend,
+    HealthBackend,
+    LabelledBackend,
+    LookingBackend,
+    OpeningBackend,
+    PlainFile,
+    PlainFileBackend,
+    RefreshingBackend,
+    StampedBackend,
+    VersionedBackend,
+    versioned,
+)
 from .environment import names
 from .environment.formats.document import Entry
 from .environment.overlay import (
@@ -23,6 +37,7 @@ from .environment.overlay import (
     plan,
 )
 from .environment.properties import check_tree, flatten
+from .versions import ANYTHING, Changed, Expected, Stored, Work, planned
 
 __all__ = [
     "ClosingBackend",
@@ -40,8 +55,10 @@ __all__ = [
     "RefreshingBackend",
     "RequestBackend",
     "StampedBackend",
+    "VersionedBackend",
     "default_label_of",
     "find",
+    "versioned",
 ]
 
 
@@ -112,105 +129,12 @@ class LookupBackend(Protocol):
         ...
 
 
-class PlainFile(NamedTuple):
-    """A plain file's bytes, and when it was modified, in seconds since the epoch."""
-
-    data: bytes
-    modified: float
-
-
-@runtime_checkable
-class PlainFileBackend(Protocol):
-    """A backend that has plain files beside its bundles."""
-
-    async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
-        """The file at *path* for *lookup*, by profile where there is one; else None."""
-        ...
-
-
-@runtime_checkable
-class LabelledBackend(Protocol):
-    """A backend with another default label than `main`."""
-
-    default_label: str
-
-
-@runtime_checkable
-class StampedBackend(Protocol):
-    """A backend that knows cheaply whether anything changed."""
-
-    def stamp(self, seen: Hashable) -> Hashable:
-        """A value that stays equal while what *seen* names stays as it is.
-
-        It is called for every request. A backend that is not a LookupBackend is asked
-        with `()` and answers for all it holds.
-        """
-        ...
-
-
-@runtime_checkable
-class LookingBackend(Protocol):
-    """A backend that may take what it saw a while ago for what is there now."""
-
-    def look_again(self) -> None:
-        """Believe no stamp from before now: another process saved something.
-
-        It never waits.
-        """
-        ...
-
-
-@runtime_checkable
-class HealthBackend(Protocol):
-    """A backend that can say how it is."""
-
-    def health(self) -> Mapping[str, Any]:
-        """Details for the owner of the server, as JSON has them.
-
-        Raises BackendError when the backend cannot answer anyone.
-        """
-        ...
-
-
 @runtime_checkable
 class RequestBackend(Protocol):
     """A backend that takes the credentials of a single request."""
 
     def for_request(self, token: str | None, state: str | None) -> ConfigBackend:
         """A form of itself for X-Config-Token and X-Config-State, used once."""
-        ...
-
-
-@runtime_checkable
-class RefreshingBackend(Protocol):
-    """A backend that copies what lies elsewhere."""
-
-    async def refresh(self) -> None:
-        """Bring the copy up to date.
-
-        Raises BackendError when that fails, Conflict when it would overwrite a save.
-        """
-        ...
-
-
-@runtime_checkable
-class OpeningBackend(Protocol):
-    """A backend that has work to do before it can answer."""
-
-    async def open(self) -> None:
-        """Do it now rather than at the first lookup; calling this twice is fine.
-
-        Raises BackendError when the store cannot be reached.
-        """
-        ...
-
-
-@runtime_checkable
-class ClosingBackend(Protocol):
-    """A backend that holds something open."""
-
-    async def close(self) -> None:
-        """Release it; calling this twice is fine."""
         ...
 
 
@@ -263,7 +187,11 @@ class InMemoryConfigBackend:
 
     def __init__(self) -> None:
         self._bundles: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._versions: dict[tuple[str, str, str], str] = {}
         self._changes = 0
+        self._changing = (
+            threading.Lock()
+        )  # it may be shared by loops of several threads
 
     async def fetch(
         self, application: str, profile: str, label: str = DEFAULT_LABEL
@@ -278,18 +206,50 @@ class InMemoryConfigBackend:
 
         Raises InvalidRequest for malformed names or values.
         """
-        key = _key(source.application, source.profile, source.label)
-        check_tree(source.properties)
-        self._bundles[key] = flatten(source.properties)
-        self._changes += 1
+        names = source.application, source.profile, source.label
+        await self.change(*names, lambda _: source.properties)
 
     async def list(self) -> list[ConfigSource]:
         """All bundles, in the order of their first save."""
         return [ConfigSource(*key, dict(flat)) for key, flat in self._bundles.items()]
 
     def stamp(self, seen: Hashable) -> Hashable:
-        """The number of saves so far."""
+        """The number of changes so far."""
         return self._changes
+
+    async def stored(
+        self, application: str, profile: str, label: str = DEFAULT_LABEL
+    ) -> Stored | None:
+        """The bundle, and the number of the change that stored it."""
+        key = _key(application, profile, label)
+        with self._changing:
+            flat = self._bundles.get(key)
+            return None if flat is None else Stored(dict(flat), self._versions[key])
+
+    async def change(
+        self,
+        application: str,
+        profile: str,
+        label: str,
+        work: Work,
+        expected: Expected = ANYTHING,
+    ) -> Changed:
+        """Store what *work* makes; raises InvalidRequest, VersionConflict."""
+        key = _key(application, profile, label)
+        with self._changing:
+            flat, version = self._bundles.get(key), self._versions.get(key)
+            tree = planned(work, expected, version, lambda: flat)
+            if tree is flat:
+                return Changed(version)
+            if tree is not None:
+                check_tree(tree)
+            self._changes += 1
+            if tree is None:
+                del self._bundles[key], self._versions[key]
+                return Changed(None)
+            self._bundles[key] = flatten(tree)
+            self._versions[key] = f"{self._changes}"
+            return Changed(self._versions[key], is_new=version is None)
 
 
 def _key(application: str, profile: str, label: str) -> tuple[str, str, str]:

@@ -20,10 +20,12 @@ from .backend import (
     StampedBackend,
     default_label_of,
     find,
+    versioned,
 )
 from .environment.overlay import DEFAULT_LABEL, Lookup
 from .errors import BackendError, ConfigNotFound
 from .label_folders import LabelFolders, label_folders_of
+from .versions import ANYTHING, Changed, Expected, Stored, Work
 
 __all__ = ["CompositeConfigBackend"]
 
@@ -54,6 +56,24 @@ class CompositeConfigBackend:
     async def save(self, source: ConfigSource) -> None:
         """Save to the first member."""
         await self.members[0].save(source)
+
+    async def stored(
+        self, application: str, profile: str, label: str = DEFAULT_LABEL
+    ) -> Stored | None:
+        """What the first member has stored; MethodNotAllowed if it has no versions."""
+        return await versioned(self.members[0]).stored(application, profile, label)
+
+    async def change(
+        self,
+        application: str,
+        profile: str,
+        label: str,
+        work: Work,
+        expected: Expected = ANYTHING,
+    ) -> Changed:
+        """Change what the first member has stored; raises MethodNotAllowed, too."""
+        first = versioned(self.members[0])
+        return await first.change(application, profile, label, work, expected)
 
     async def sources(self, lookup: Lookup) -> Found:
         """The sources of all members; kept only when each of theirs can be."""

@@ -94,9 +94,16 @@ class Conflict(ConfigError):
 
 
 class VersionConflict(ConfigError):
-    """What is stored is no longer what the change was made for."""
+    """What is stored is not what the change was made for; `version` is what it has.
+
+    None where nothing is stored, or nobody tells.
+    """
 
     status = 412
+
+    def __init__(self, message: str, version: str | None = None) -> None:
+        super().__init__(message)
+        self.version = version
 
 
 class ValueTooLarge(ConfigError):

@@ -7,12 +7,14 @@ once, so that a folder, a commit of git, a prefix of S3 and a dict behave alike.
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from .backend import PlainFile
 from .environment import names
 from .environment.formats.document import LARGEST_FILE
+from .environment.overlay import DEFAULT_PROFILE, Dialect, Slot
 from .errors import VersionConflict
 
 __all__ = [
@@ -21,8 +23,10 @@ __all__ = [
     "FileTree",
     "Folder",
     "Location",
+    "LockedTree",
     "WritableTree",
     "bundle_name",
+    "candidates",
     "check_expected",
     "is_shown",
 ]
@@ -102,8 +106,18 @@ class WritableTree(FileTree, Protocol):
 
         All is durable when this returns. *message* says what for, where the tree keeps
         a history. Raises VersionConflict, with nothing changed, when a path of
-        *expected* no longer has that stamp; BackendError when the store fails.
+        *expected* no longer has that stamp, or those bytes where it names bytes;
+        BackendError when the store fails.
         """
+        ...
+
+
+@runtime_checkable
+class LockedTree(Protocol):
+    """A tree that may be kept from changing while a change of it is judged."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Be the only one who changes the tree, of all threads and processes."""
         ...
 
 
@@ -169,9 +183,19 @@ class DictTree:
 
 
 def check_expected(tree: FileTree, expected: Mapping[str, Hashable] | None) -> None:
-    """Raise VersionConflict unless every path of *expected* still has its stamp."""
-    if expected and tree.stamp(tuple(expected), fresh=True) != tuple(expected.values()):
-        raise VersionConflict("the files were changed by someone else meanwhile")
+    """Raise VersionConflict unless every path of *expected* still has its stamp.
+
+    Bytes are what the file must hold: stamps may miss two changes within a tick of the
+    system's clock.
+    """
+    for path, wanted in (expected or {}).items():
+        if isinstance(wanted, bytes):
+            found = tree.read(path)
+            is_same = found is not None and found.data == wanted
+        else:
+            is_same = tree.stamp((path,), fresh=True) == (wanted,)
+        if not is_same:
+            raise VersionConflict("the files were changed by someone else meanwhile")
 
 
 class Location(NamedTuple):
@@ -184,3 +208,18 @@ class Location(NamedTuple):
     tree: FileTree
     folders: tuple[str, ...] = ("",)
     uri: str = ""
+
+
+def candidates(slot: Slot[Location], dialect: Dialect) -> Iterator[str]:
+    """The paths at which the files of a slot may be, the first that counts first."""
+    stems = [
+        slot.application
+        if slot.profile is None
+        else f"{slot.application}-{slot.profile}"
+    ]
+    if slot.profile == DEFAULT_PROFILE and not dialect.has_profile_less_slot:
+        stems.append(slot.application)
+    for folder in slot.location.folders:
+        for stem in stems:
+            for suffix in dialect.suffixes:
+                yield f"{folder}{stem}.{suffix}"

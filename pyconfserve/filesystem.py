@@ -5,24 +5,27 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 from .backend import ConfigSource, Found, PlainFile
 from .bundles import read_bundle, read_file, read_sources, stamp_of
 from .environment.overlay import DEFAULT_LABEL, Lookup, make_lookup
-from .environment.properties import check_tree
-from .errors import BackendUnavailable, Conflict
+from .errors import BackendError, BackendUnavailable, Conflict
 from .files import BundleName, WritableTree, bundle_name
 from .folder import REFRESH_INTERVAL, FolderTree, reported
 from .label_folders import LabelFolders
 from .listing import MOST_LISTED, list_bundles
 from .locations import Located, Place, find_locations, split_pattern
-from .saving import save_bundle
+from .saving import change_bundle, stored_bundle
 from .threads import Threads
+from .versions import ANYTHING, Changed, Expected, Stored, Work
 
 __all__ = ["FilesystemConfigBackend"]
 
 _LIST = ("_list",)  # no application's name
+_SWEEP = ("_sweep",)  # nor this
+_SOON = 0.5  # seconds of a start for what killed saves left: thousands of folders
 
 Folder = str | os.PathLike[str] | WritableTree
 
@@ -104,6 +107,13 @@ class FilesystemConfigBackend:
         reach = any(name in place.pattern for place in self._places for name in named)
         return LabelFolders(self.default_label, reach) if self._label_folders else None
 
+    async def open(self) -> None:
+        """Remove what killed saves left; a large folder is looked through later."""
+        tree, pattern = self._places[0]
+        if isinstance(tree, FolderTree) and not pattern:
+            sweep = asyncio.ensure_future(self._readers.run(_SWEEP, _sweep, tree))
+            await asyncio.wait((sweep,), timeout=_SOON)
+
     async def close(self) -> None:
         """End the threads; calling this twice is fine."""
         await asyncio.gather(self._readers.close(), self._saver.close())
@@ -128,25 +138,47 @@ class FilesystemConfigBackend:
 
         Raises InvalidRequest, Conflict, SchemaViolation, ValueTooLarge, BackendError.
         """
-        name = bundle_name(source.application, source.profile, source.label)
-        tree = self._writable()
-        folders = [f"{name.label}/"]
-        if name.label == self.default_label:
-            folders.append("")
-        await self._saver.run((), self._save, tree, folders, name, source.properties)
+        names = source.application, source.profile, source.label
+        await self.change(*names, lambda _: source.properties)
 
-    def _save(
+    async def stored(
+        self, application: str, profile: str, label: str = DEFAULT_LABEL
+    ) -> Stored | None:
+        """What the one file holds that a save would replace; nothing is merged."""
+        name = bundle_name(application, profile, label)
+        tree, folders = self._writable(), self._folders(name)
+        readers = (name.application,)
+        return await self._readers.run(readers, stored_bundle, tree, folders, name)
+
+    async def change(
         self,
-        tree: WritableTree,
-        folders: Sequence[str],
-        name: BundleName,
-        properties: Mapping[str, Any],
-    ) -> None:
-        check_tree(properties)  # here, as a large one takes a while
-        path = save_bundle(tree, folders, name, dict(properties))
-        self._saved[path] = name
+        application: str,
+        profile: str,
+        label: str,
+        work: Work,
+        expected: Expected = ANYTHING,
+    ) -> Changed:
+        """Change that file, durably; its lock is held while its bytes are compared."""
+        name = bundle_name(application, profile, label)
+        return await self._saver.run(
+            (), self._change, self._writable(), name, work, expected
+        )
+
+    def _change(
+        self, tree: WritableTree, name: BundleName, work: Work, expected: Expected
+    ) -> Changed:
+        path, changed = change_bundle(tree, self._folders(name), name, work, expected)
+        self._saved.pop(path, None)
+        if changed.version is not None:
+            self._saved[path] = name
         if len(self._saved) > MOST_LISTED:
             del self._saved[next(iter(self._saved))]
+        return changed
+
+    def _folders(self, name: BundleName) -> list[str]:
+        """Where the file of a bundle may be; a new one goes to the first."""
+        own = f"{name.label}/"
+        return [own, ""] if name.label == self.default_label else [own]
 
     def health(self) -> Mapping[str, Any]:
         """The folders; raises BackendUnavailable when none of them is there."""
@@ -199,3 +231,8 @@ class FilesystemConfigBackend:
             _LIST, list_bundles, tree, self.default_label, dict(self._saved)
         )
         return [ConfigSource(*name) for name in dict.fromkeys(bundles)]
+
+
+def _sweep(tree: FolderTree) -> None:
+    with suppress(BackendError):  # others write for long: the first save does it
+        tree.sweep()

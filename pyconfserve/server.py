@@ -80,7 +80,7 @@ class ConfigServer:
         timeout: float | None = TIMEOUT,
         saves: Saves | None = None,
     ) -> None:
-        self._timely = TimelyBackend(backend, timeout, saves)
+        self.timely = TimelyBackend(backend, timeout, saves)
         self.dialect = dialect
         self.accept_empty = accept_empty
         self.is_read_only = read_only or dialect.is_read_only
@@ -95,12 +95,12 @@ class ConfigServer:
     @property
     def backend(self) -> ConfigBackend:
         """What is served."""
-        return self._timely.backend
+        return self.timely.backend
 
     @property
     def saves(self) -> Saves:
         """The count of saves: what was begun before the last may be older than it."""
-        return self._timely.saves
+        return self.timely.saves
 
     async def fetch(
         self, application: str, profile: str = DEFAULT_PROFILE, label: str | None = None
@@ -141,22 +141,19 @@ class ConfigServer:
         if self.is_read_only:
             raise ReadOnlyBackend
         source = saveable(application, profile, properties, label)
-        await self._timely.save(source, self._tell)
+        await self.timely.save(source, self.tell)
         return {"saved": True}
 
-    def _tell(self, source: ConfigSource) -> None:
+    def tell(self, source: ConfigSource) -> None:
+        """Tell all who want to know that *source* was saved here."""
         for tell in tuple(self.after_save):
             tell(source)
 
     async def list(self) -> list[dict[str, str]]:
         """`[{"application", "profile", "label"}]` for every bundle, in order."""
         return [
-            {
-                "application": source.application,
-                "profile": source.profile,
-                "label": source.label,
-            }
-            for source in sorted(await self._timely.list(), key=_NAMES)
+            dict(zip(("application", "profile", "label"), _NAMES(source), strict=True))
+            for source in sorted(await self.timely.list(), key=_NAMES)
         ]
 
     async def open(self) -> None:
@@ -194,7 +191,7 @@ class ConfigServer:
         if not (token or state) or not isinstance(self.backend, RequestBackend):
             return self
         server = copy(self)
-        server._timely = self._timely.over(self.backend.for_request(token, state))
+        server.timely = self.timely.over(self.backend.for_request(token, state))
         return server
 
     @property
@@ -211,7 +208,7 @@ class ConfigServer:
         It has no sources when nothing is stored. Raises DocumentError, BackendError.
         """
         try:
-            found = await self._timely.find(lookup)
+            found = await self.timely.find(lookup)
         except DocumentError as error:
             self._problems.note(lookup, error)
             raise
@@ -245,9 +242,14 @@ class ConfigServer:
 
         return await asyncio.to_thread(decrypt_sources, sources, self.cipher)
 
+    async def stored(self, lookup: Lookup) -> Found:
+        """What an answer is made from, file by file and as stored, never decrypted."""
+        found = await self.timely.find(lookup._replace(by_file=True))
+        return found._replace(sources=(*self._overrides, *found.sources))
+
     async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
         """The plain file at *path* for *lookup*, None where there is none."""
-        return await self._timely.file(lookup, path)
+        return await self.timely.file(lookup, path)
 
     async def work_on(
         self,

@@ -17,11 +17,13 @@ from .backend import (
     PlainFile,
     PlainFileBackend,
     find,
+    versioned,
 )
 from .bulkhead import LATE, Bulkhead
 from .environment.overlay import Lookup
 from .flights import Flights
 from .saves import OwnSaves, Saves
+from .versions import Changed, Expected, Stored, Work
 
 __all__ = ["TIMEOUT", "TimelyBackend"]
 
@@ -94,15 +96,49 @@ class TimelyBackend:
     ) -> None:
         """Save, and *tell* when it is done; one that is late goes on."""
 
-        async def work() -> None:
+        await self._save(source, lambda: self.backend.save(source), tell)
+
+    async def stored(self, source: ConfigSource) -> Stored | None:
+        """What is stored under the names of *source*; raises MethodNotAllowed, too."""
+        names = source.application, source.profile, source.label
+        backend = versioned(self.backend)
+        self._look()
+        return await self._reading.run(names[:1], lambda: backend.stored(*names))
+
+    async def change(
+        self,
+        source: ConfigSource,
+        work: Work,
+        expected: Expected,
+        tell: Callable[[ConfigSource], None],
+    ) -> Changed:
+        """Change what is stored under the names of *source*; the rest is as in `save`.
+
+        Raises MethodNotAllowed, too.
+        """
+        names = source.application, source.profile, source.label
+        backend = versioned(self.backend)
+        self._look()
+        return await self._save(
+            source, lambda: backend.change(*names, work, expected), tell
+        )
+
+    async def _save(
+        self,
+        source: ConfigSource,
+        save: Callable[[], Coroutine[Any, Any, Value]],
+        tell: Callable[[ConfigSource], None],
+    ) -> Value:
+        async def work() -> Value:
             try:
-                await self.backend.save(source)
+                saved = await save()
             finally:  # one that failed may have changed something
                 self.saves.raise_()
             tell(source)
+            return saved
 
         names = (source.application,)
-        await self._saving.run(names, work, stops=False, late=_LATE_SAVE)
+        return await self._saving.run(names, work, stops=False, late=_LATE_SAVE)
 
     async def _shared(
         self, key: Hashable, work: Callable[[], Coroutine[Any, Any, Value]]

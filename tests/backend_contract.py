@@ -9,11 +9,19 @@ The backend is empty, and takes saves under the labels `main` and `v2`.
 """
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pyconfserve.backend import ConfigBackend, ConfigSource
-from pyconfserve.errors import InvalidRequest
+from pyconfserve.backend import ConfigBackend, ConfigSource, VersionedBackend
+from pyconfserve.environment.patching import patched
+from pyconfserve.errors import (
+    ConfigNotFound,
+    Forbidden,
+    InvalidRequest,
+    VersionConflict,
+)
+from pyconfserve.versions import ANY, ANYTHING, Changed, Expected
 
 BAD_APPLICATIONS = {
     "empty": "",
@@ -341,3 +349,207 @@ class BackendContract:
         if isinstance(fetched, dict):
             fetched["e"] = 5
         assert stored(backend, "orders", "prod") == {"a": 1, "b.c[0]": 2}
+
+
+NAMES = ("orders", "prod", "main")
+ABSENT = Expected(others=frozenset({ANY}))
+PRESENT = Expected(versions=frozenset({ANY}))
+
+
+def same(*versions):
+    """What is expected of one who has seen one of *versions*."""
+    return Expected(versions=frozenset(versions))
+
+
+def change(backend, work, expected=ANYTHING):
+    """What a change of NAMES gives; *work* may be the properties themselves."""
+    properties = work
+    if not callable(work):
+        work = lambda _: properties  # noqa: E731
+    return asyncio.run(backend.change(*NAMES, work, expected))
+
+
+def found_stored(backend):
+    """What is stored under NAMES."""
+    return asyncio.run(backend.stored(*NAMES))
+
+
+async def count_up(backend, times):
+    """Add one to `count` as often as that succeeds; gives how often it did."""
+    successes = 0
+    for _ in range(times):
+        found = await backend.stored(*NAMES)
+        counted = {"count": int(found.properties["count"]) + 1}
+        await asyncio.sleep(0)  # a turn for the others
+        try:
+            await backend.change(
+                *NAMES, lambda _, new=counted: new, same(found.version)
+            )
+            successes += 1
+        except VersionConflict:
+            pass
+    return successes
+
+
+class VersionedContract(BackendContract):
+    """What a backend keeps that knows versions of its bundles."""
+
+    def test_it_knows_versions(self, backend):
+        """The capability is recognised without inheritance."""
+        assert isinstance(backend, VersionedBackend)
+
+    def test_what_is_changed_is_stored_under_the_version_that_was_told(self, backend):
+        """A first change is new; each has another version, which a read gives, too."""
+        assert found_stored(backend) is None
+        first = change(backend, {"a": {"b": 1}, "c": [True]})
+        assert (first.is_new, first.version) == (True, found_stored(backend).version)
+        assert dict(found_stored(backend).properties) == {"a.b": 1, "c[0]": True}
+        second = change(backend, {"a": 2})
+        assert second == Changed(found_stored(backend).version, is_new=False)
+        assert first.version != second.version
+        assert stored(backend, *NAMES) == {"a": 2}
+
+    def test_a_save_changes_the_version(self, backend):
+        """A save that names no version is seen by who expects one."""
+        version = change(backend, {"a": 1}).version
+        asyncio.run(backend.save(bundle({"a": 2})))
+        with pytest.raises(VersionConflict) as caught:
+            change(backend, {"a": 3}, same(version))
+        assert caught.value.version == found_stored(backend).version != version
+
+    @pytest.mark.parametrize("is_there", [True, False], ids=["stored", "absent"])
+    @pytest.mark.parametrize(
+        ("make", "when_stored", "when_absent"),
+        [
+            (lambda _: ANYTHING, True, True),
+            (lambda _: PRESENT, True, False),
+            (lambda _: ABSENT, False, True),
+            (lambda version: same(version), True, False),
+            (lambda version: same("x", version), True, False),
+            (lambda _: same("x"), False, False),
+            (lambda _: same(), False, False),
+            (lambda version: Expected(others=frozenset({version})), False, True),
+            (lambda _: Expected(others=frozenset({"x"})), True, True),
+            (lambda version: Expected(frozenset({version}), frozenset({ANY})), False, False),
+        ],
+        ids=["anything", "present", "absent", "same", "one-of", "other", "none-of", "not-this", "not-that", "both"],
+    )  # fmt: skip
+    def test_a_change_is_made_when_what_is_stored_is_expected(
+        self, backend, make, when_stored, when_absent, is_there
+    ):
+        """Else nothing changes, and the present version is told."""
+        version = change(backend, {"a": 1}).version if is_there else None
+        before = found_stored(backend)
+        if when_stored if is_there else when_absent:
+            change(backend, {"a": 2}, make(version))
+            assert stored(backend, *NAMES) == {"a": 2}
+            return
+        with pytest.raises(VersionConflict) as caught:
+            change(backend, {"a": 2}, make(version))
+        assert (version, before) == (caught.value.version, found_stored(backend))
+
+    def test_a_patch_keeps_the_rest_in_its_order_and_of_its_types(self, backend):
+        """What the patch does not name is as it was."""
+        tree = {
+            "z": {"b": 1.5, "a": True},
+            "list": [1, {"x": "1"}],
+            "n": "017",
+            "e": "",
+        }
+        change(backend, tree)
+        patch = {"z.a": None, "z": {"c": 3}, "n": 4, "new.key": "v"}
+        change(backend, lambda stored: patched(stored(), patch))
+        expected = {"z.b": 1.5, "z.c": 3, "list[0]": 1, "list[1].x": "1", "n": 4, "e": "", "new.key": "v"}  # fmt: skip
+        found = dict(found_stored(backend).properties)
+        assert {**expected} == found
+        kept = [
+            key for key in found if key in ("z.b", "list[0]", "list[1].x", "n", "e")
+        ]
+        assert kept == ["z.b", "list[0]", "list[1].x", "n", "e"]
+        assert [type(value) for value in expected.values()] == [type(found[key]) for key in expected]  # fmt: skip
+
+    def test_who_gives_back_what_is_stored_changes_nothing(self, backend):
+        """The version stays."""
+        version = change(backend, {"a": {"b": 1}}).version
+        assert Changed(version) == change(backend, lambda stored: stored())
+        assert version == found_stored(backend).version
+
+    def test_a_removed_bundle_is_absent(self, backend):
+        """It is fetched and listed no more; a second removal finds nothing."""
+        version = change(backend, {"a": 1}).version
+        assert Changed(None) == change(backend, lambda _: None, same(version))
+        assert (found_stored(backend), stored(backend, *NAMES)) == (None, None)
+        assert listed(backend) == []
+        with pytest.raises(ConfigNotFound):
+            change(backend, lambda _: None)
+        with pytest.raises(ConfigNotFound):
+            change(backend, lambda _: None, same(version))
+
+    @pytest.mark.parametrize(
+        "properties", BAD_PROPERTIES.values(), ids=BAD_PROPERTIES.keys()
+    )
+    def test_a_change_to_what_no_format_can_hold_is_refused(self, backend, properties):
+        """The bundle stays as it was."""
+        change(backend, {"a": "before"})
+        before = found_stored(backend)
+        with pytest.raises(InvalidRequest):
+            change(backend, properties)
+        assert before == found_stored(backend)
+
+    def test_work_that_fails_changes_nothing(self, backend):
+        """Its error is what is raised."""
+        change(backend, {"a": 1})
+        before = found_stored(backend)
+
+        def refuse(_):
+            raise Forbidden("not here")
+
+        with pytest.raises(Forbidden):
+            change(backend, refuse)
+        assert before == found_stored(backend)
+
+    def test_malformed_names_have_no_version(self, backend):
+        """They are refused as in a fetch and a save."""
+        for names in (("..", "prod", "main"), ("orders", "a/b", "main"), ("orders", "prod", "-x")):  # fmt: skip
+            with pytest.raises(InvalidRequest):
+                asyncio.run(backend.stored(*names))
+            with pytest.raises(InvalidRequest):
+                asyncio.run(backend.change(*names, lambda _: {"a": 1}))
+
+    def test_of_a_hundred_who_create_one_does(self, backend):
+        """All others are told the version of that one."""
+
+        async def create(number):
+            try:
+                changed = await backend.change(*NAMES, lambda _: {"by": number}, ABSENT)
+            except VersionConflict as error:
+                return None, error.version
+            return number, changed.version
+
+        async def create_all():
+            return await asyncio.gather(*map(create, range(100)))
+
+        done = asyncio.run(create_all())
+        (winner,) = [number for number, _ in done if number is not None]
+        assert {version for _, version in done} == {found_stored(backend).version}
+        assert stored(backend, *NAMES) == {"by": winner}
+
+    def test_a_counter_counts_every_success_of_tasks(self, backend):
+        """No increment is lost to another, and some are refused."""
+
+        async def count_all():
+            return sum(await asyncio.gather(*[count_up(backend, 6) for _ in range(5)]))
+
+        change(backend, {"count": 0})
+        successes = asyncio.run(count_all())
+        assert stored(backend, *NAMES) == {"count": successes}
+        assert 6 <= successes < 30
+
+    def test_a_counter_counts_every_success_of_threads(self, backend):
+        """So it does for the loops of several threads."""
+        change(backend, {"count": 0})
+        with ThreadPoolExecutor(4) as threads:
+            counts = [
+                threads.submit(asyncio.run, count_up(backend, 6)) for _ in range(4)
+            ]
+        assert stored(backend, *NAMES) == {"count": sum(one.result() for one in counts)}

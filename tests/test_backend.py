@@ -6,7 +6,7 @@ import asyncio
 import json
 
 import pytest
-from backend_contract import BackendContract
+from backend_contract import BackendContract, VersionedContract
 
 from pyconfserve.backend import (
     ClosingBackend,
@@ -61,7 +61,7 @@ class Stamped(ThreeMethods):
         return (seen, len(self.asked))
 
 
-class TestInMemory(BackendContract):
+class TestInMemory(VersionedContract):
     """The reference: it keeps what all backends keep."""
 
     @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backend_contract import BackendContract
+from backend_contract import VersionedContract
 
 from pyconfserve import ConfigServer, FilesystemConfigBackend, InMemoryConfigBackend
 from pyconfserve.backend import ConfigSource, Found
@@ -16,7 +16,7 @@ from pyconfserve.environment.overlay import Lookup, make_lookup
 from pyconfserve.errors import BackendUnavailable, ConfigNotFound
 
 
-class TestComposite(BackendContract):
+class TestComposite(VersionedContract):
     """A composite is a backend like any other."""
 
     @pytest.fixture

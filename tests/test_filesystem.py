@@ -5,7 +5,7 @@ import os
 import stat
 
 import pytest
-from backend_contract import BackendContract
+from backend_contract import VersionedContract
 
 from pyconfserve.backend import (
     ClosingBackend,
@@ -28,7 +28,7 @@ from pyconfserve.files import DictTree
 from pyconfserve.filesystem import FilesystemConfigBackend
 
 
-class TestFilesystem(BackendContract):
+class TestFilesystem(VersionedContract):
     """A folder keeps what all backends keep."""
 
     @pytest.fixture
@@ -37,7 +37,7 @@ class TestFilesystem(BackendContract):
         return FilesystemConfigBackend(tmp_path / "root")
 
 
-class TestTiers(BackendContract):
+class TestTiers(VersionedContract):
     """So do several folders."""
 
     @pytest.fixture
@@ -47,7 +47,7 @@ class TestTiers(BackendContract):
         return FilesystemConfigBackend(tmp_path, tiers)
 
 
-class TestTreeInMemory(BackendContract):
+class TestTreeInMemory(VersionedContract):
     """So does a tree of files that is no folder."""
 
     @pytest.fixture

@@ -13,6 +13,7 @@ from ..errors import (
     MethodNotAllowed,
     TooManyAttempts,
     Unauthenticated,
+    VersionConflict,
 )
 from .messages import Request, Response, reason
 
@@ -70,6 +71,8 @@ def _about(error: ConfigError) -> tuple[tuple[str, str], ...]:
         return (("Allow", ", ".join(error.allowed)),)
     if isinstance(error, Unauthenticated):
         return (_CHALLENGE,)
+    if isinstance(error, VersionConflict) and error.version is not None:
+        return (("ETag", f'"{error.version}"'),)
     if isinstance(error, TooManyAttempts):
         return (("Retry-After", str(error.retry_after)),)
     return ()

@@ -19,7 +19,6 @@ from ..errors import (
     ConfigNotFound,
     InvalidRequest,
     MethodNotAllowed,
-    ReadOnlyBackend,
 )
 from ..label_folders import label_folders_of
 from ..server import ConfigServer
@@ -34,11 +33,10 @@ from .about import (
     properties_of,
 )
 from .access import Access
-from .asked import (
-    accept_of,
-    media_type_of,
-    resolves_placeholders,
-)
+from .asked import accept_of, media_type_of, resolves_placeholders
+from .bundle import bundle_routes, check_save
+from .explain import explain_routes
+from .history import history_routes
 from .listed import Listed
 from .messages import Request, Response
 from .replies import conditional, error_response, json_response, text_response
@@ -55,6 +53,7 @@ __all__ = ["Measures", "Routes"]
 Measures = Callable[[], tuple[str, str]]  # a content type and a text of it
 
 _logger = logging.getLogger("pyconfserve.routes")
+_ROOMS = (bundle_routes, history_routes, explain_routes)
 _ACTUATOR_JSON = "application/vnd.spring-boot.actuator.v3+json"
 
 
@@ -91,7 +90,7 @@ class Routes:
         self._listed = Listed(server)
         self._watches = Watches(server, self._answers)
         self._targets = Targets()
-        base = _ROUTES
+        base = (*[row for room in _ROOMS for row in room(server)], *_ROUTES)
         outer = (_MONITOR if monitor else ()) + (_METRICS if measures else ())
         if all_routes:
             from .encryption import encryption_routes
@@ -144,7 +143,8 @@ class Routes:
 
     async def _dispatch(self, request: Request) -> Response:
         if request.path == "*":
-            return Response(204, (("Allow", "GET, HEAD, POST, OPTIONS"),))
+            rows = [route for _, table in self._tables for route in table]
+            return Response(204, (("Allow", ", ".join(methods(rows))),))
         fitting = self._fitting(request.path)
         allowed = methods([route for route, _ in fitting])
         if request.method == "OPTIONS":
@@ -238,8 +238,7 @@ class Routes:
         return changed
 
     async def _save(self, call: Call) -> Response:
-        if self._server.is_read_only:
-            raise ReadOnlyBackend
+        check_save(self._server, call)
         # A large body takes a while, in which others are answered.
         properties = await asyncio.to_thread(properties_of, call)
         application, profile, *label = call.segments

@@ -328,7 +328,7 @@ def test_the_error_phrase_of_a_head_is_that_of_the_get(routes):
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("*", Response(204, (allowing("GET", "HEAD", "POST", "OPTIONS"),))),
+        ("*", Response(204, (allowing("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT", "OPTIONS"),))),
         ("/app/default", Response(200, (allowing("GET", "HEAD", "POST", "OPTIONS"),))),
         ("/app/default/main", Response(200, (allowing("GET", "HEAD", "POST", "OPTIONS"),))),
         ("/_list", Response(200, (allowing("GET", "HEAD", "OPTIONS"),))),

@@ -4,36 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import weakref
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from ...backend import ConfigSource, Found, PlainFile
 from ...bundles import read_bundle, read_file, read_sources
 from ...environment import names
 from ...environment.overlay import DEFAULT_LABEL, Lookup, make_lookup
-from ...environment.properties import check_tree
 from ...errors import Conflict, InvalidRequest, SettingsError
 from ...files import BundleName, Location, bundle_name
 from ...locations import Place, find_locations, split_pattern
-from ...saving import save_bundle
+from ...saving import change_bundle, stored_bundle
 from ...threads import Threads
+from ...versions import ANYTHING, Changed, Expected, Stored, Work
 from .catalog import Catalog
 from .clone import Clone
+from .history import GitPast
 from .labels import Labels
 from .merging import Rules
 from .origin import Access, Origin
-from .patterns import search_folder
+from .patterns import in_folders, search_folder
 from .refreshing import Refresher
 from .repository import Repository
-from .saving import BranchTree
+from .saving import BranchTree, author_environment
 from .scratch import Scratch
 
 __all__ = ["GitConfigBackend"]
-
-_AUTHOR = re.compile(r"([^<>\x00-\x1f]+?) *<([^<>\x00-\x20]*)>")
-_WILD = re.compile(r"\{\w+\}|[*?]")  # what a pattern of folders may stand for
 
 
 class GitConfigBackend:
@@ -78,12 +75,12 @@ class GitConfigBackend:
             raise SettingsError("expected the URI of a repository")
         label = _checked_label(label)
         self._patterns = [search_folder(path) for path in search_paths]
-        self._author = _author_environment(author)
+        self._author = author_environment(author)
         self._reverses_plain_files = reverses_plain_files
         self._saved: dict[str, dict[str, BundleName]] = {}  # by branch and path
         scratch = Scratch()
         folder = clone_dir or f"{scratch.path}/clone"
-        verifies = _in_folders(["", *self._patterns]) if verify_commits else None
+        verifies = in_folders(["", *self._patterns]) if verify_commits else None
         self._repository = Repository(
             Clone(folder, origin, scratch.path),
             f"{origin.uri if origin else 'git'}/",
@@ -103,6 +100,11 @@ class GitConfigBackend:
     def default_label(self) -> str:
         """The label of requests that name none."""
         return self._repository.default_label(self._repository.current())
+
+    @property
+    def past(self) -> GitPast:
+        """What the branches and tags reach, and a way back to it."""
+        return GitPast(self)
 
     async def open(self) -> None:
         """Clone unless that was done, and keep up with origin; raises BackendError."""
@@ -185,22 +187,57 @@ class GitConfigBackend:
         Raises ConfigNotFound for an unknown branch, Conflict for a tag or a commit,
         InvalidRequest, SchemaViolation, ValueTooLarge, BackendError.
         """
-        name = bundle_name(source.application, source.profile, source.label)
-        folder = self._patterns[0] if self._patterns else ""
-        if split_pattern(folder)[1]:
-            raise Conflict("the first search path is a pattern: nothing is saved")
-        await self.open()
-        await self._saver.run((), self._save, folder, name, source.properties)
+        names = source.application, source.profile, source.label
+        await self.change(*names, lambda _: source.properties)
 
-    def _save(
-        self, folder: str, name: BundleName, properties: Mapping[str, Any]
-    ) -> None:
-        check_tree(properties)  # here, as a large one takes a while
+    async def stored(
+        self, application: str, profile: str, label: str = DEFAULT_LABEL
+    ) -> Stored | None:
+        """What the one file holds that a save would replace, at any label."""
+        name = bundle_name(application, profile, label)
+        folder = self._folder()
+        await self.open()
+        return await self._readers.run((name.application,), self._stored, folder, name)
+
+    def _stored(self, folder: str, name: BundleName) -> Stored | None:
+        commit = self._repository.commit_of(name.label, self._repository.present())
+        if commit is None:
+            return None
+        return stored_bundle(self._repository.tree(commit), [folder], name)
+
+    async def change(
+        self,
+        application: str,
+        profile: str,
+        label: str,
+        work: Work,
+        expected: Expected = ANYTHING,
+    ) -> Changed:
+        """Commit a change of that file on its branch, durably; errors as in `save`."""
+        name = bundle_name(application, profile, label)
+        folder = self._folder()
+        await self.open()
+        return await self._saver.run((), self._change, folder, name, work, expected)
+
+    def _change(
+        self, folder: str, name: BundleName, work: Work, expected: Expected
+    ) -> Changed:
         with self._repository.changing() as lock:
             self._repository.check_branch(name.label)
             tree = BranchTree(self._repository, name.label, self._author, lock)
-            path = save_bundle(tree, [folder], name, dict(properties))
-        self._saved.setdefault(name.label, {})[path] = name
+            path, changed = change_bundle(tree, [folder], name, work, expected)
+        saved = self._saved.setdefault(name.label, {})
+        saved.pop(path, None)
+        if changed.version is not None:
+            saved[path] = name
+        return changed
+
+    def _folder(self) -> str:
+        """The folder that saves go to; raises Conflict where it is a pattern."""
+        folder = self._patterns[0] if self._patterns else ""
+        if split_pattern(folder)[1]:
+            raise Conflict("the first search path is a pattern: nothing is saved")
+        return folder
 
     def health(self) -> Mapping[str, Any]:
         """How the repository is, without credentials.
@@ -254,25 +291,3 @@ def _checked_label(label: str) -> str:
         return names.label(label)
     except InvalidRequest as error:
         raise SettingsError(str(error)) from error
-
-
-def _author_environment(author: str) -> dict[str, str]:
-    """*author* as git commit-tree takes it: `Name <address>`."""
-    found = _AUTHOR.fullmatch(author.strip())
-    if found is None:
-        raise SettingsError("expected an author as Name <address>")
-    return {
-        f"GIT_{role}_{part}": text
-        for role in ("AUTHOR", "COMMITTER")
-        for part, text in (("NAME", found[1]), ("EMAIL", found[2]))
-    }
-
-
-def _in_folders(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Whether a path lies in a folder that one of *patterns* stands for."""
-    parts = [
-        "[^/]*".join(re.escape(part) for part in _WILD.split(pattern))
-        for pattern in patterns
-    ]
-    served = re.compile(f"(?:{'|'.join(parts)})[^/]+")
-    return lambda path: served.fullmatch(path) is not None

@@ -7,7 +7,7 @@ of the folder or host that the settings name (CVE-2026-22739).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -20,6 +20,7 @@ __all__ = [
     "Repository",
     "check_uri",
     "host_of",
+    "in_folders",
     "is_template",
     "matches",
     "sample",
@@ -29,6 +30,7 @@ __all__ = [
 
 _PLACEHOLDER = re.compile(r"\{(application|profile|label)\}")
 _PROFILE = "{profile}"
+_WILD = re.compile(r"\{\w+\}|[*?]")  # what a pattern of folders may stand for
 # Less than names may hold: a label may hold quotes, and no repository is named so.
 _FILLING = re.compile(r"[\w.+@~/ -]+")
 
@@ -189,3 +191,13 @@ def _fits(uri: str, name: str, at: int, start: int) -> bool:
     is_inside = begins_folder or "/" not in name
     leads_home = at == start and name.startswith("~") and not is_web(uri)
     return is_inside and not leads_home and bool(_FILLING.fullmatch(name))
+
+
+def in_folders(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """Whether a path lies in a folder that one of *patterns* stands for."""
+    parts = [
+        "[^/]*".join(re.escape(part) for part in _WILD.split(pattern))
+        for pattern in patterns
+    ]
+    served = re.compile(f"(?:{'|'.join(parts)})[^/]+")
+    return lambda path: served.fullmatch(path) is not None

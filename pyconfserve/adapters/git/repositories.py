@@ -33,6 +33,7 @@ from ...errors import (
 )
 from ...listing import MOST_LISTED, too_many
 from ...threads import Threads
+from .history import FirstPast
 from .patterns import Repository, check_uri, is_template, matches, uris
 from .pool import MOST_BACKENDS, Key, Member, Pool
 
@@ -104,6 +105,11 @@ class GitRepositories:
         """The default repository's."""
         fixed = self._fixed_default()
         return fixed.backend.default_label if fixed else self._default.default_label
+
+    @property
+    def past(self) -> FirstPast:
+        """That of the repository that answers."""
+        return FirstPast(self._first)
 
     async def open(self) -> None:
         """Open those with one URI that are to be opened first; raises BackendError.

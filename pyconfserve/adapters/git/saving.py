@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 
 from ...backend import PlainFile
 from ...environment.formats.document import LARGEST_FILE
-from ...errors import ConfigNotFound, Conflict, VersionConflict
+from ...errors import ConfigNotFound, Conflict, SettingsError, VersionConflict
 from ...files import Folder, check_expected
 from ...folder import reported
 from .locks import Lock
@@ -17,8 +18,9 @@ from .refs import BRANCHES, Change, change_refs
 from .repository import Repository
 from .tree import GitTree
 
-__all__ = ["BranchTree"]
+__all__ = ["BranchTree", "author_environment"]
 
+_AUTHOR = re.compile(r"([^<>\x00-\x1f]+?) *<([^<>\x00-\x20]*)>")
 _FILE = "100644"
 _SUBMODULE = "160000"
 _TO_BLOB = ("hash-object", "-w", "--stdin")
@@ -150,6 +152,18 @@ class BranchTree:
         lines = [_line(name, entry) for name, entry in entries.items()]
         data = "".join(lines).encode("utf-8", "surrogateescape")
         return self._make(*_TO_TREE, data=data) if lines else None
+
+
+def author_environment(author: str) -> dict[str, str]:
+    """*author* as git commit-tree takes it: `Name <address>`."""
+    found = _AUTHOR.fullmatch(author.strip())
+    if found is None:
+        raise SettingsError("expected an author as Name <address>")
+    return {
+        f"GIT_{role}_{part}": text
+        for role in ("AUTHOR", "COMMITTER")
+        for part, text in (("NAME", found[1]), ("EMAIL", found[2]))
+    }
 
 
 def _line(name: str, entry: Entry) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from ...errors import DocumentError
 from .document import LARGEST_FILE, Document
 
-__all__ = ["FORMATS", "parse", "write"]
+__all__ = ["FORMATS", "parse", "read_tree", "write"]
 
 FORMATS = {
     "yaml": "yaml",
@@ -23,6 +23,7 @@ FORMATS = {
     "toml": "toml",
     "properties": "properties",
 }
+_NESTED = ("yaml", "json")  # what has a `read_tree(text)` too
 
 
 def parse(data: bytes, suffix: str, charset: str = "utf-8") -> tuple[Document, ...]:
@@ -35,19 +36,38 @@ def parse(data: bytes, suffix: str, charset: str = "utf-8") -> tuple[Document, .
     Raises DocumentError, with the line and column where the format tells them, and
     MissingDependency for YAML without PyYAML.
     """
+    documents: tuple[Document, ...] = _module(suffix).parse(
+        _text(data, suffix, charset)
+    )
+    return documents
+
+
+def read_tree(data: bytes, suffix: str, charset: str = "utf-8") -> dict[str, Any]:
+    """What a file of one document holds, nested as it is written, to be written again.
+
+    The arguments and errors are those of `parse`. TOML and `.properties` come flat.
+    """
+    documents = parse(data, suffix, charset)  # by its limits
+    if not documents:
+        return {}
+    if FORMATS[suffix] in _NESTED:
+        tree: dict[str, Any] = _module(suffix).read_tree(_text(data, suffix, charset))
+        return tree
+    return {key: entry.value for key, entry in documents[0].entries.items()}
+
+
+def _text(data: bytes, suffix: str, charset: str) -> str:
     if len(data) > LARGEST_FILE:
         raise DocumentError(f"larger than {LARGEST_FILE} bytes")
     encoding = charset if suffix == "properties" else "utf-8"
     try:
-        text = data.decode(encoding).removeprefix(
+        return data.decode(encoding).removeprefix(
             "\ufeff" if encoding == "utf-8" else ""
         )
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
         raise DocumentError(f"not {encoding.upper()} text", line, column) from error
-    documents: tuple[Document, ...] = _module(suffix).parse(text)
-    return documents
 
 
 def write(tree: dict[str, Any], suffix: str) -> bytes:

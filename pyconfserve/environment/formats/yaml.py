@@ -33,7 +33,7 @@ except ModuleNotFoundError as missing:
         missing, "yaml", "reading and writing YAML", "PyYAML"
     ) from missing
 
-__all__ = ["parse", "write"]
+__all__ = ["parse", "read_tree", "write"]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
@@ -77,6 +77,22 @@ def parse(text: str) -> tuple[Document, ...]:
 def _sign(quoted: re.Match[str]) -> str:
     """What is left of a quoted text in a message."""
     return quoted[0] if _SIGN.fullmatch(quoted[1] or "") else ""
+
+
+def read_tree(text: str) -> dict[str, Tree]:
+    """The map of the first document, nested as written; `parse` has taken the text."""
+    return {
+        key: _plain(node)
+        for key, node in _Composer(_LOADER(text)).documents()[0].items()
+    }
+
+
+def _plain(node: Any) -> Tree:
+    if isinstance(node, dict):
+        return {key: _plain(child) for key, child in node.items()}
+    if isinstance(node, list):
+        return [_plain(child) for child in node]
+    return node.value
 
 
 def write(tree: dict[str, Tree]) -> str:

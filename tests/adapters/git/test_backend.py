@@ -4,7 +4,7 @@ import asyncio
 import shutil
 
 import pytest
-from backend_contract import BackendContract
+from backend_contract import VersionedContract
 from real_git import (
     EXECUTABLE,
     LINK,
@@ -52,7 +52,7 @@ def empty(tmp_path_factory):
     return made
 
 
-class TestContract(BackendContract):
+class TestContract(VersionedContract):
     """A repository keeps what all backends keep."""
 
     @pytest.fixture
