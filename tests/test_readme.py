@@ -75,7 +75,7 @@ def test_every_block_is_run_here() -> None:
     kinds = [kind for kind, _ in BLOCKS]
     assert (
         sorted(kinds)
-        == ["dockerfile", "ini"] + ["python"] * 8 + ["sh"] * 6
+        == ["dockerfile", "ini"] + ["python"] * 8 + ["sh"] * 7
     )
 
 
@@ -127,6 +127,16 @@ def test_main_command_serves_the_example(tmp_path: Path) -> None:
         assert (
             clone / "tests/example/main/orders-stage.yaml"
         ).read_text() == "db:\n  pool: 40\n"
+        patched = subprocess.run(
+            ["bash", "-c", block("sh", "curl -s -X PATCH").replace("8888", port)],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        assert patched == '{"saved":true}'
+        assert (
+            clone / "tests/example/main/orders-stage.yaml"
+        ).read_text() == "db:\n  pool: 50\n"
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(30)
