@@ -97,6 +97,7 @@ def past_of(backend: ConfigBackend) -> Past:
     """The past of *backend*; raises ConfigNotFound where none is kept."""
     if not isinstance(backend, HistoricBackend):
         raise ConfigNotFound(
-            "no history is kept here: a folder keeps none, a git repository does"
+            "no history is kept here: a folder keeps none, a git repository named by "
+            "its URI does"
         )
     return backend.past

@@ -150,7 +150,9 @@ class Redundancy:
         elif key not in self._found and not name.startswith(_DIRECTIVES):
             lower, under = below
             place = place_of(lower.path, under.entry)
-            self._found[key] = (layer, group.entry, place)
+            # Two search locations may lead to one file.
+            is_itself = place == place_of(layer.path, group.entry)
+            self._found[key] = None if is_itself else (layer, group.entry, place)
 
     def spare(self, layers: Sequence[Layer]) -> None:
         """Say nothing of names that lie between, in these layers of applications."""

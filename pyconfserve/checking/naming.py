@@ -134,7 +134,7 @@ def looks_like(suffix: str, dialect: Dialect) -> str:
     if suffix in dialect.suffixes:
         return ""
     if suffix in OWN.suffixes:
-        return f"no request reads .{suffix} files under --spring"
+        return f"no answer has the keys of .{suffix} files under --spring"
     low = suffix.lower().rstrip("~")
     near = [
         known

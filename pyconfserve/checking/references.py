@@ -27,6 +27,10 @@ _OF_CLIENTS = (
     "spring.application.name",
     "spring.profiles.active",
     "spring.cloud.client.*",
+    "spring.cloud.config.*",
+    "local.server.port",
+    "local.management.port",
+    "vcap.*",
 )
 _DEEPEST = 32  # placeholders inside placeholders, as where they are filled in
 

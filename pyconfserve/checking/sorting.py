@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from ..environment.overlay import DEFAULT_PROFILE, Dialect
+from ..environment.overlay import DEFAULT_PROFILE, OWN, Dialect
 from ..locations import Place as SearchPlace
 from .inventory import Listed, StoredFile
 from .naming import (
@@ -48,7 +48,9 @@ def sort_files(
     for file in _stored(places, ignored):
         wrong = looks_like(file.suffix, dialect) if file.stem else ""
         if wrong:
-            result.problems.append(Problem(Place(file.shown), wrong))
+            # One of our own is served by Java's rules too, as a plain file.
+            is_error = file.suffix not in OWN.suffixes
+            result.problems.append(Problem(Place(file.shown), wrong, is_error))
         elif file.stem and file.suffix in dialect.suffixes:
             files.append(file)
     names = split_stems({file.stem for file in files})

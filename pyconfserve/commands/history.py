@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -71,10 +72,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _limit(text: str) -> int:
-    number = int(text)  # argparse turns ValueError into its own message
-    if not 1 <= number <= MOST_COMMITS:
-        raise ValueError
-    return number
+    if re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= MOST_COMMITS:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected 1 to {MOST_COMMITS}")
 
 
 async def _read(flags: argparse.Namespace) -> dict[str, Any]:

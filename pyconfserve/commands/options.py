@@ -27,7 +27,7 @@ from ..settings_sources import (
 if TYPE_CHECKING:
     from ..spring_settings import SpringSettings
 
-__all__ = ["Options", "read_options", "require_git"]
+__all__ = ["Options", "check_folders", "read_options", "require_git"]
 
 _REPEATED = {"--search-location", "--allow-host"}
 _ROOTS = {"root", "git_uri"}
@@ -182,6 +182,13 @@ def _settings(
     if is_folder and not settings.locations:
         raise SettingsError("say what to serve: python -m pyconfserve ROOT")
     return settings
+
+
+def check_folders(settings: Settings) -> None:
+    """Raise SettingsError for a missing folder, which the library would make."""
+    for location in settings.locations if settings.backend_type == "filesystem" else ():
+        if not os.path.isdir(location):
+            raise SettingsError(f"{shown(location)} is not a folder")
 
 
 def require_git() -> None:

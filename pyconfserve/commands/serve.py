@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 
-from ..addresses import shown
 from ..errors import SettingsError
 from ..http.access import is_loopback
 from ..settings import PREFIX, Settings
 from . import log
-from .options import Options, read_options
+from .options import Options, check_folders, read_options
 
 __all__ = ["run"]
 
@@ -25,9 +23,7 @@ def run(arguments: Sequence[str]) -> int:
     log.set_up(settings.log_format)
     _check_exposure(settings)
     _check_certificate(settings)
-    for location in settings.locations if settings.backend_type == "filesystem" else ():
-        if not os.path.isdir(location):
-            raise SettingsError(f"{shown(location)} is not a folder")
+    check_folders(settings)
     _warn(options)
     if settings.workers > 1:
         from .supervising import serve_by_workers

@@ -25,7 +25,7 @@ from ..http.messages import Request, Response
 from ..http.urls import basic_auth
 from ..server import ConfigServer
 from .asking import _credentials
-from .options import Options, read_options
+from .options import Options, check_folders, read_options
 
 __all__ = [
     "add_flags",
@@ -121,6 +121,7 @@ async def opened(
     if is_url(flags.root):
         raise SettingsError("expected a folder or a repository, and this is a server")
     options = _read_options(flags)
+    check_folders(options.settings)
     settings = replace(options.settings, **_SEALED)
     if saves and settings.git_uri and not settings.git_clone_dir:
         raise SettingsError(

@@ -83,7 +83,7 @@ def explain(
     """Why each key of the merged *sources*, highest first, has its value; in order.
 
     With *only*, why that key has, and nothing when it is not there. Raises
-    InvalidRequest for more than MOST_NODES entries: each takes a line of its own.
+    InvalidRequest for more than MOST_NODES statements, of which each takes a line.
 
     A key hides the same key of each lower source. A list comes from one source, and so
     does a plain value in the place of a list: each key of it hides the list or value of
@@ -91,14 +91,18 @@ def explain(
     counterpart in what hides them stand at the first key of that.
     """
     if only is None and sum(len(each.entries) for each in sources) > MOST_NODES:
-        raise InvalidRequest("key", "there is too much for one answer: name a key")
+        raise _too_much()
     bases = _layers(sources, None if only is None else _base(only))
     keys = [only] if only is not None else merge([each.entries for each in sources])
     reasons: dict[str, Reason] = {}
+    stated = 0
     for key in keys:
         layers = bases.get(_base(key), [])
         if layers and key in layers[0].entries:
-            reasons[key] = _reason(key, layers)
+            reasons[key] = reason = _reason(key, layers)
+            stated += 1 + len(reason.hides)  # an item of a list hides whole lists
+            if only is None and stated > MOST_NODES:
+                raise _too_much()
     return reasons
 
 
@@ -122,6 +126,10 @@ def explanation(
         "label": default_label if lookup.label is None else lookup.label,
         "properties": {key: reason.as_dict() for key, reason in reasons.items()},
     }
+
+
+def _too_much() -> InvalidRequest:
+    return InvalidRequest("key", "there is too much for one answer: name a key")
 
 
 def _base(key: str) -> str:

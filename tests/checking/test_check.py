@@ -112,7 +112,7 @@ def test_what_is_wrong_in_our_own_dialect(files, lines):
 
 
 SPRING_CASES = {
-    "json and toml": ({"a.json": "{}", "a.toml": ""}, ["a.json:1:1: error: no request reads .json files under --spring", "a.toml:1:1: error: no request reads .toml files under --spring"]),
+    "json and toml": ({"a.json": "{}", "a.toml": ""}, ["a.json:1:1: warning: no answer has the keys of .json files under --spring", "a.toml:1:1: warning: no answer has the keys of .toml files under --spring"]),
     "two formats": ({"a.yml": "x: 1", "a.properties": "y=1"}, []),
     "a layer of another format": ({"a.yml": "x: [1]", "a.yaml": "x: one"}, ["a.yml:1:5: error: x is a list here and a text in a.yaml:1:4"]),
     "an import": ({"a.yml": "spring.config.import: b.yml\nx: 1", "b.yml": "x: one"}, ["b.yml:1:4: error: x is a text here and a number in a.yml:2:4"]),
@@ -144,6 +144,15 @@ PATTERNS = {
 def test_search_locations(patterns, files, lines):
     """Their patterns say which file is reached, and their order what lies over what."""
     assert found(files, patterns=patterns) == lines
+
+
+def test_a_file_that_two_search_locations_lead_to_is_not_below_itself(tmp_path):
+    """As a label's folder of one of them, and as the other."""
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "a.yml").write_text("x: 1\n")
+    trees = [list_root(str(folder))[0] for folder in (tmp_path, tmp_path / "shared")]
+    places = [Place(tree, "") for tree in trees]
+    assert check(places, Rules(SPRING, "master", refuse))[1] == set()
 
 
 def test_what_is_ignored():

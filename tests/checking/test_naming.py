@@ -35,7 +35,7 @@ def test_distance(one, other, expected):
     ("suffix", "own", "spring"),
     [
         ("yml", "", ""),
-        ("json", "", "no request reads .json files under --spring"),
+        ("json", "", "no answer has the keys of .json files under --spring"),
         ("Yaml", ".Yaml is no suffix of configuration: .yaml is", ".Yaml is no suffix of configuration: .yaml is"),
         ("yml~", ".yml~ is no suffix of configuration: .yml is", ".yml~ is no suffix of configuration: .yml is"),
         ("jsno", ".jsno is no suffix of configuration: .json is", ".jsno is no suffix of configuration: .json is"),

@@ -23,6 +23,7 @@ from pyconfserve.checking.references import unresolved
         ("${PATH}${DB_1}${random.uuid}", []),
         ("${Path}${1A}", ["Path", "1A"]),
         ("${vault.x}", []),
+        ("${local.server.port}${vcap.services.db.uri}${spring.cloud.config.label}", []),
     ],
 )
 def test_unresolved(text, names):

@@ -143,7 +143,7 @@ class TestHistory:
             (("bare.git", "orders", "prod", "--before", NOBODYS), 1, f"orders: the commit {NOBODYS} is not in this history"),
             (("bare.git", "orders", "--before", "main"), 1, "before: expected the full id of a commit"),
             (("bare.git", "a..b"), 1, "application: '..' is not allowed"),
-            (("cfg", "orders"), 1, "no history is kept here: a folder keeps none, a git repository does"),
+            (("cfg", "orders"), 1, "no history is kept here: a folder keeps none, a git repository named by its URI does"),
             (("bare.git", "orders", "--username", "u"), 2, "--username: it is for a server, and this is a folder or a repository"),
             (("http://127.0.0.1:9", "orders", "--clone-dir", "c"), 2, "--clone-dir: it is for a folder or a repository, and this is a server"),
             (("redis://x", "orders"), 2, "no store has addresses that begin with redis://"),
@@ -154,12 +154,27 @@ class TestHistory:
         """In one line, without a traceback."""
         assert (status, "", f"pyconfserve: error: {message}\n") == call("history", *arguments)
 
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("history", "nope", "orders"),
+            ("diff", "nope", "orders", "--profiles", "a", "b"),
+            ("explain", "nope", "orders"),
+            ("rollback", "nope", "orders", "prod", "main", NOBODYS),
+        ],
+        ids=lambda arguments: arguments[0],
+    )
+    def test_a_folder_that_is_missing_is_not_made(self, call, tmp_path, arguments):
+        """Nobody is told that there is nothing in a folder that they did not mean."""
+        expected = (2, "", "pyconfserve: error: nope is not a folder\n")
+        assert (expected, []) == (call(*arguments), [*tmp_path.iterdir()])
+
     @pytest.mark.parametrize("limit", ["0", "1001", "x"])
     def test_a_limit_is_a_number(self, call, work, limit):
         """Exit 2: it is how it was called."""
         status, out, errors = call("history", "bare.git", "orders", "--limit", limit)
         assert (status, out) == (2, "")
-        assert "argument --limit: invalid" in errors
+        assert errors.endswith("error: argument --limit: expected 1 to 1000\n")
 
     def test_credentials_do_not_stand_on_the_command_line(self, run):
         """Everyone on the machine could read them."""
@@ -321,7 +336,7 @@ class TestRollback:
             ("bare.git", (), 2, "--clone-dir: what is saved in a temporary clone is lost: name the one that the server keeps"),
             ("http://127.0.0.1:9", (), 1, "http://127.0.0.1:9: the connection was refused"),
             ("http://127.0.0.1:9", ("--clone-dir", "clone"), 2, "--clone-dir: it is for a folder or a repository, and this is a server"),
-            ("cfg", (), 1, "no history is kept here: a folder keeps none, a git repository does"),
+            ("cfg", (), 1, "no history is kept here: a folder keeps none, a git repository named by its URI does"),
             ("bare.git", ("--settings", "s.yml"), 1, "these settings say read-only"),
         ],
     )

@@ -137,6 +137,18 @@ def test_too_much_for_one_answer():
     assert told(sources, "a") == {"a": ("s2", 1, [])}
 
 
+def test_items_that_hide_the_same_lists_again_and_again_are_counted():
+    """A few thousand entries would make millions of lines."""
+    top = {f"a[{number}]": number for number in range(1000)}
+    sources = layers(top, *[{"a[0]": "x"}] * (MOST_NODES // 1000 - 1))
+    assert len(explain(sources)) == 1000
+    sources += layers({"a[0]": "y"})
+    with pytest.raises(InvalidRequest) as error:
+        explain(sources)
+    assert str(error.value) == "key: there is too much for one answer: name a key"
+    assert len(explain(sources, "a[999]")["a[999]"].hides) == MOST_NODES // 1000
+
+
 def test_a_place_says_what_is_known():
     """File, document, profile, line and column; the commit, or a hash of its source."""
     part = Part("file:/srv/config/", "eu/orders-prod.yml", 2, "prod", "c0ffee")

@@ -91,6 +91,8 @@ class GitConfigBackend:
         self._catalog = Catalog(self._repository, self._patterns, self._saved)
         self._refresher = Refresher(self._repository, refresh_rate)
         self._readers = Threads("pyconfserve-git-read")
+        # Its own: a long history takes no thread of a reader's.
+        self._historians = Threads("pyconfserve-git-past", 4)
         # One thread: saves take turns anyway, and readers need the others.
         self._saver = Threads("pyconfserve-git-save", 1)
         self._closer = Threads("pyconfserve-git-close", 1)
@@ -248,8 +250,9 @@ class GitConfigBackend:
 
     async def close(self) -> None:
         """End what runs, and remove a temporary clone; calling this twice is fine."""
+        pools = self._readers, self._historians, self._saver
         await asyncio.gather(
-            self._closer.run((), self._end), self._readers.close(), self._saver.close()
+            self._closer.run((), self._end), *(pool.close() for pool in pools)
         )
 
     def _blocks(

@@ -13,22 +13,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ...bundles import Blocks, read_bundle, read_sources
-from ...environment.overlay import (
-    DEFAULT_PROFILE,
-    OWN,
-    Dialect,
-    Lookup,
-    Slot,
-    make_lookup,
-    plan,
-)
+from ...environment.overlay import OWN, Lookup, Slot, make_lookup, plan
 from ...errors import (
     ConfigNotFound,
     DocumentError,
     InvalidRequest,
     ReadOnlyBackend,
 )
-from ...files import BundleName, FileTree, Location, bundle_name
+from ...files import BundleName, FileTree, Location, bundle_name, candidates
 from ...past import MOST_COMMITS, USUAL_COMMITS, Commit, History
 from .refs import BRANCHES, COMMIT
 from .repository import Repository
@@ -71,7 +63,7 @@ class GitPast:
             _check_id("before", before)
         backend = self._backend
         await backend.open()
-        return await backend._readers.run(
+        return await backend._historians.run(
             lookup.applications, self._history, lookup, limit, before
         )
 
@@ -125,7 +117,7 @@ class GitPast:
         """The files of a bundle at *commit*, by path; raises BackendError."""
         found: dict[str, bytes] = {}
         for location in self._locations(name, commit):
-            for path in _candidates(Slot(*name[:2], location), OWN):
+            for path in candidates(Slot(*name[:2], location), OWN):
                 file = location.tree.read(path)
                 if file is not None:
                     found[path] = file.data
@@ -244,7 +236,7 @@ def _answering(lookup: Lookup, blocks: Blocks) -> set[str]:
         for slot in plan(
             lookup.applications, lookup.profiles, locations, lookup.dialect
         )
-        for path in _candidates(slot, lookup.dialect)
+        for path in candidates(slot, lookup.dialect)
     }
     with suppress(DocumentError):  # it is just then that one asks what was before
         paths.update(_imported(lookup, blocks))
@@ -260,18 +252,6 @@ def _imported(lookup: Lookup, blocks: Blocks) -> Iterator[str]:
             suffix = path.rpartition(".")[2]
             if suffix in lookup.dialect.suffixes and tree.list(path) is None:
                 yield path
-
-
-def _candidates(slot: Slot[Location], dialect: Dialect) -> Iterator[str]:
-    """The paths of the files that may fill a slot, in the order of bundles.files_of."""
-    own = slot.application
-    stems = [own if slot.profile is None else f"{own}-{slot.profile}"]
-    if slot.profile == DEFAULT_PROFILE and not dialect.has_profile_less_slot:
-        stems.append(own)
-    for folder in slot.location.folders:
-        for stem in stems:
-            for suffix in dialect.suffixes:
-                yield f"{folder}{stem}.{suffix}"
 
 
 def _check_id(field: str, text: str) -> None:

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+import os
 import re
 import time
 from urllib.parse import quote
 
 import pytest
-from real_git import LINK, fetch, save
+from real_git import LINK, fake_git, fetch, save
 
 from pyconfserve.adapters.git.patterns import Repository
 from pyconfserve.adapters.git.repositories import GitRepositories
@@ -501,6 +502,32 @@ def test_no_value_is_in_a_history(known, ask):
     """Names of files, and what a commit says of itself."""
     known.commit({"orders-prod.yml": "password: canary-7f3a\n"})
     assert "canary" not in json.dumps(ask("all", "/_history/orders/prod"))
+
+
+def test_long_histories_are_in_no_readers_way(backend, tmp_path, monkeypatch):
+    """A read is answered while as many histories last as one name has threads for."""
+    begun, end = (os.path.join(tmp_path, name) for name in ("begun", "end"))
+    for path in (begun, end):
+        os.mkfifo(path)
+    script = f'[ "$1" = log ] && {{ echo > {begun}; read _ < {end}; }}; exec $GIT "$@"'
+    asyncio.run(backend.open())
+    monkeypatch.setenv("PATH", fake_git(tmp_path / "bin", script))
+    pipes = [os.open(path, os.O_RDWR) for path in (begun, end)]
+    lookup = make_lookup("orders", "prod")
+
+    async def read():
+        held = [asyncio.create_task(backend.past.history(lookup)) for _ in range(4)]
+        for _ in held:
+            await asyncio.wait_for(asyncio.to_thread(os.read, pipes[0], 1), 20)
+        try:
+            return await asyncio.wait_for(backend.fetch("orders", "default"), 5)
+        finally:
+            os.write(pipes[1], b"\n" * len(held))
+            await asyncio.gather(*held)
+
+    assert asyncio.run(read()).properties == {"a": 1}
+    for pipe in pipes:
+        os.close(pipe)
 
 
 def test_a_git_that_fails_is_an_error(origin, backend):
