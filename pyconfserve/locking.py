@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import math
 import os
 import threading
 import time
@@ -19,6 +20,7 @@ from .errors import BackendUnavailable
 __all__ = ["PATIENCE", "WriteLock"]
 
 PATIENCE = 5.0  # seconds that the saves before ours may take, well below an answer's
+_TOGETHER = 0.5  # seconds after a vain wait in which who waited behind it comes
 _POLL = 0.002  # seconds between attempts: flock has no deadline of its own
 _FILE = ".pyconfserve-lock"  # is locked where a folder cannot be
 # NFS wants a lock's descriptor open for writing, and others lock no folders at all.
@@ -28,7 +30,9 @@ _NO_FOLDERS = (errno.EBADF, errno.EINVAL, errno.EISDIR, errno.EOPNOTSUPP, errno.
 class WriteLock:
     """The lock of the folder *root*, for *patience* seconds of waiting at most.
 
-    A thread that holds it may take it again.
+    A thread that holds it may take it again. Those who come one after another, as they
+    waited for each other, are patient once: who comes right after one that waited in
+    vain tries just once.
     """
 
     def __init__(self, root: str, patience: float = PATIENCE) -> None:
@@ -36,6 +40,7 @@ class WriteLock:
         self._patience = patience
         self._threads = threading.RLock()
         self._is_held = False
+        self._in_vain = -math.inf  # when the last vain wait ended
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -51,7 +56,7 @@ class WriteLock:
             if self._is_held:
                 yield
                 return
-            descriptor = self._taken(until)
+            descriptor = self._taken(until - self._lost())
             self._is_held = True
             try:
                 yield
@@ -61,6 +66,11 @@ class WriteLock:
         finally:
             self._threads.release()
 
+    def _lost(self) -> float:
+        """The seconds of patience that were lost behind one who waited in vain."""
+        is_behind = time.monotonic() - self._in_vain < _TOGETHER
+        return self._patience if is_behind else 0.0
+
     def _taken(self, until: float) -> int:
         """A descriptor that holds the lock of what is at the root's path by now."""
         while True:
@@ -68,7 +78,9 @@ class WriteLock:
             try:
                 descriptor = _locked(root, until)
                 is_ours = descriptor == root and self._is_at_its_path(root)
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, BackendUnavailable):
+                    self._in_vain = time.monotonic()
                 os.close(root)
                 raise
             if descriptor != root:

@@ -99,7 +99,7 @@ def nested(flat: Mapping[str, Any]) -> Mapping[str, Tree]:
     """Flat properties as a tree that is flat again the same; else as they are."""
     try:
         tree = nest(flat)
-    except InvalidRequest:  # keys that cannot be written nested
+        again = flatten(tree)
+    except (InvalidRequest, ValueError):  # it cannot be nested, or is too much then
         return flat
-    again = flatten(tree)
     return tree if [*again.items()] == [*flat.items()] else flat

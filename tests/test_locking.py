@@ -56,6 +56,24 @@ def test_another_process_keeps_a_writer_out_for_a_while_only(tmp_path, other):
     assert attempt(tmp_path, 10)
 
 
+def test_those_who_waited_behind_each_other_are_patient_once(tmp_path, other):
+    """Of saves that take turns the last is told as soon as the first."""
+    lock = WriteLock(str(tmp_path), 1.0)
+    took = []
+    for _ in range(4):
+        began = time.monotonic()
+        with pytest.raises(BackendUnavailable), lock.held():
+            pass
+        took.append(time.monotonic() - began)
+    assert took[0] >= 1.0
+    assert sum(took[1:]) < 0.5
+    other.stdin.write("\n")
+    other.stdin.flush()
+    other.wait(10)
+    with lock.held():
+        pass
+
+
 def test_a_killed_process_holds_no_lock(tmp_path, other):
     """It ends with the process, and nothing is left in the folder."""
     other.send_signal(signal.SIGKILL)

@@ -25,22 +25,27 @@ def patched(tree: Mapping[str, Tree], patch: Mapping[str, Tree]) -> Mapping[str,
     """*tree*, nested or flat, changed by *patch*; itself where nothing changes.
 
     Of two keys of which one is below the other both count. Raises InvalidRequest for a
-    key of an item of a list.
+    key of an item of a list, and for more than flat properties may hold.
     """
     leaves = dict(_leaves(patch))
     if any(map(_INDEX.search, leaves)):
         raise InvalidRequest(
             "properties", "a list is patched whole: name it without an index"
         )
-    before = flatten(tree)
-    wanted = _flat_with(before, leaves)
+    try:
+        before = flatten(tree)
+        wanted = _flat_with(before, leaves)
+    except ValueError as error:
+        raise InvalidRequest("properties", str(error)) from error
     if _is_same(before, wanted):
         return tree
     nested = _nested_with(tree, leaves)
-    return nested if _is_same(flatten(nested), wanted) else wanted
+    return nested if _means(nested, wanted) else wanted
 
 
-def _leaves(tree: Mapping[str, Tree], prefix: str = "") -> Iterator[tuple[str, Tree]]:
+def _leaves(
+    tree: Mapping[str, Tree], prefix: str | None = None
+) -> Iterator[tuple[str, Tree]]:
     """The flat keys of a patch; its lists and its nulls are values."""
     for name, value in tree.items():
         key = _joined(prefix, name)
@@ -50,15 +55,18 @@ def _leaves(tree: Mapping[str, Tree], prefix: str = "") -> Iterator[tuple[str, T
             yield key, value
 
 
-def _joined(prefix: str, name: str) -> str:
-    """A flat key, as properties.flatten makes it."""
-    return f"{prefix}.{name}" if prefix and not name.startswith("[") else prefix + name
+def _joined(prefix: str | None, name: str) -> str:
+    """A flat key, as properties.flatten makes it; *prefix* None is the top."""
+    if prefix is None:
+        return name
+    return prefix + name if name.startswith("[") else f"{prefix}.{name}"
 
 
 def _above(key: str) -> Iterator[str]:
     """The keys that *key* is below of, and itself last."""
     for step in _STEP.finditer(key):
-        yield key[: step.start()]
+        if step.start() or step[0] == ".":  # `[a]` is below no empty key
+            yield key[: step.start()]
     yield key
 
 
@@ -78,7 +86,7 @@ def _nested_with(
 ) -> dict[str, Tree]:
     """The same of a tree as it is written, where that can be."""
     missing = {key: value for key, value in leaves.items() if value is not None}
-    changed = _replaced(tree, "", leaves, missing)
+    changed = _replaced(tree, None, leaves, missing)
     is_flat = any("." in name for name in tree)
     for key, value in missing.items():
         _put(changed, key, value, is_flat=is_flat)
@@ -87,7 +95,7 @@ def _nested_with(
 
 def _replaced(
     tree: Mapping[str, Tree],
-    prefix: str,
+    prefix: str | None,
     leaves: Mapping[str, Tree],
     missing: dict[str, Tree],
 ) -> dict[str, Tree]:
@@ -128,6 +136,14 @@ def _put(tree: dict[str, Tree], key: str, value: Tree, *, is_flat: bool) -> None
         for part in reversed(parts[1:]):
             value = {part: value}
         tree[parts[0]] = value
+
+
+def _means(nested: Mapping[str, Tree], wanted: Mapping[str, Any]) -> bool:
+    """Whether a tree is *wanted* once it is flat, within the limits of one."""
+    try:
+        return _is_same(flatten(nested), wanted)
+    except ValueError:  # its maps count, too
+        return False
 
 
 def _is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -166,7 +166,8 @@ def _etags(request: Request, name: str, *, is_strong: bool) -> frozenset[str] | 
     if not _ETAGS.fullmatch(text):
         raise InvalidRequest(name, "expected * or a list of ETags in double quotes")
     found = _ONE.findall(text)
-    return frozenset(version for weak, version in found if not (weak and is_strong))
+    versions = {version for weak, version in found if not (weak and is_strong)}
+    return frozenset(versions - {ANY})  # in quotes it is the name of one version
 
 
 def _saved(call: Call, changed: Changed) -> Response:

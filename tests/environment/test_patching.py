@@ -3,6 +3,7 @@
 import pytest
 
 from pyconfserve.environment.patching import patched
+from pyconfserve.environment.properties import flatten
 from pyconfserve.errors import InvalidRequest
 
 NESTED = {
@@ -37,6 +38,10 @@ NESTED = {
         ({"ab": 1, "a": 2}, {"a": None}, {"ab": 1}),
         ({}, {"a": {"b": [1, {}]}}, {"a": {"b": [1, {}]}}),
         ({}, {"a": {"b": [{}]}}, {}),
+        ({"[x.y]": 1, "a": 2}, {"": 3}, {"[x.y]": 1, "a": 2, "": 3}),
+        ({"[x]": 1, ".a": 2}, {"": None}, {"[x]": 1}),
+        ({"b": 1}, {"": {"b": 2}}, {"b": 1, ".b": 2}),
+        ({"": {"b": 1}, "b": 2}, {"b": 3}, {"": {"b": 1}, "b": 3}),
     ],
 )  # fmt: skip
 def test_a_patch_changes_what_it_names(tree, patch, expected):
@@ -73,6 +78,26 @@ def test_an_item_of_a_list_is_not_patched(key):
     """Which items come after it would be a guess."""
     with pytest.raises(InvalidRequest):
         patched({"a": [1]}, {key: 2})
+
+
+@pytest.mark.parametrize(
+    ("patch", "expected"),
+    [
+        ({f"k{number}{'.x' * 20}": 1 for number in range(15_000)}, 15_001),
+        ({"list": [1] * 150_000}, 150_001),
+    ],
+    ids=["flat", "list"],
+)
+def test_what_is_too_much_as_a_tree_stays_flat(patch, expected):
+    """Its maps count as values, too."""
+    found = patched({"a": {"b": 1}}, patch)
+    assert len(flatten(found)) == expected
+
+
+def test_more_than_flat_properties_hold_is_refused():
+    """By the patch alone; by the whole it is where it is stored."""
+    with pytest.raises(InvalidRequest, match="more than 200000 values"):
+        patched({}, {"a": [1] * 200_001})
 
 
 def test_a_patch_of_thousands_of_keys_takes_no_square_of_time():

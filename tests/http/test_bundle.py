@@ -111,10 +111,38 @@ def test_what_get_gives_put_stores_unchanged(routes):
     assert dict(response.headers)["Cache-Control"] == "no-store"
 
 
+def test_a_version_in_quotes_is_no_wildcard(routes):
+    """`"*"` names one version, which is nobody's; only `*` is any."""
+    etag = put(routes)
+    refused = ask(routes, "PUT", URL, {"a": 1}, if_match='"*"')
+    assert (refused.status, etag_of(refused), stored(routes)) == (412, etag, STORED)
+    assert ask(routes, "GET", URL, if_match='"*"').status == 412
+    assert ask(routes, "GET", URL, if_none_match='"*"').status == 200
+    assert put(routes, {"a": 1}, if_none_match='"x", "*"')
+
+
+def test_a_patch_above_the_limits_is_refused(routes):
+    """What was stored and what comes are one bundle; then it is as it was."""
+    etag = put(routes, {"a": [1] * 150_000})
+    refused = ask(routes, "PATCH", URL, {"b": [1] * 150_000})
+    assert (refused.status, message_of(refused)) == (
+        400,
+        "properties: more than 200000 values",
+    )
+    assert etag_of(ask(routes, "GET", URL)) == etag
+
+
 def test_what_cannot_be_nested_is_given_flat(routes):
     """A key with an empty part has no place in a tree."""
     put(routes, {".a": 1, "b": {"c": 2}})
     assert stored(routes) == {".a": 1, "b.c": 2}
+
+
+def test_what_is_too_much_once_it_is_nested_is_given_flat(routes):
+    """Maps count as values; what a save took, a read gives."""
+    content = {f"k{number}{'.x' * 16}": number for number in range(15_000)}
+    put(routes, content)
+    assert stored(routes) == content
 
 
 def test_a_bundle_is_apart_from_what_shines_through(routes):

@@ -7,6 +7,7 @@ branch, no credentials in its `config`.
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 import time
@@ -34,7 +35,8 @@ __all__ = ["Clone"]
 _FIRST_DEADLINE = 1800.0  # seconds for the first fetch: a large history, a slow link
 _DEADLINE = 120.0  # seconds for each later one
 _TIDY_DEADLINE = 600.0
-_PATIENCE = 30.0  # seconds that the saves before ours may take
+_PATIENCE = 10.0  # seconds that the saves before ours may take, well below an answer's
+_TOGETHER = 0.5  # seconds after a vain wait in which who waited behind it comes
 _MARKER = "pyconfserve-state"  # replaced when refs moved or origin was reached
 _REFSPECS = (f"+refs/heads/*:{ORIGIN}*", f"+refs/tags/*:{FETCHED_TAGS}*")
 _REFETCHES_SINCE = (2, 36)  # git fetch --refetch
@@ -45,10 +47,17 @@ _LOOSE_OBJECTS = "2000"  # above which git packs them: a fetch adds some each ti
 class Clone:
     """The clone of *origin* in *folder*; of nothing when *origin* is None.
 
-    *private* is a folder for the keys that git needs to reach origin.
+    *private* is a folder for the keys that git needs to reach origin; *patience* are
+    the seconds that others may change the branches for.
     """
 
-    def __init__(self, folder: str, origin: Origin | None, private: str) -> None:
+    def __init__(
+        self,
+        folder: str,
+        origin: Origin | None,
+        private: str,
+        patience: float = _PATIENCE,
+    ) -> None:
         self.folder = os.path.abspath(folder)
         self.origin = origin
         self.git = Git(self.folder)
@@ -58,6 +67,8 @@ class Clone:
         self._is_mended = False  # was tried, with what luck ever
         self._own: Hashable = None  # a mark of ours, until we read the refs after it
         self._changing = threading.Lock()
+        self._patience = patience
+        self._in_vain = -math.inf  # when the last vain wait for REFS_LOCK ended
 
     def open(self, branch: str) -> None:
         """Make the clone, or make sure of the one that is there; fetches nothing.
@@ -155,13 +166,22 @@ class Clone:
     def alone(self) -> Iterator[Lock]:
         """Be the only one, of all processes, who changes what is served.
 
-        Raises BackendUnavailable when others do so for too long.
+        Who comes right after one that waited in vain, as it waited behind it, tries
+        just once. Raises BackendUnavailable when others do so for too long.
         """
-        if not self._changing.acquire(timeout=_PATIENCE):
+        if not self._changing.acquire(timeout=self._patience):
             raise BackendUnavailable("others change the branches")
+        is_held = False
         try:
-            with reported("the clone"), self._hold(REFS_LOCK, _PATIENCE) as lock:
+            is_behind = time.monotonic() - self._in_vain < _TOGETHER
+            patience = 0.0 if is_behind else self._patience
+            with reported("the clone"), self._hold(REFS_LOCK, patience) as lock:
+                is_held = True
                 yield lock
+        except BackendUnavailable:
+            if not is_held:
+                self._in_vain = time.monotonic()
+            raise
         finally:
             self._changing.release()
 

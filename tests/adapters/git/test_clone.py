@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -25,6 +26,7 @@ from real_git import (
     wait_until,
 )
 
+from pyconfserve.adapters.git.clone import Clone
 from pyconfserve.adapters.git.locks import FETCH_LOCK, REFS_LOCK, hold
 from pyconfserve.adapters.git.origin import Access
 from pyconfserve.errors import (
@@ -853,3 +855,19 @@ def lose(clone, id):
         pack.with_suffix(".idx").unlink()
         run_git(clone, "unpack-objects", "-q", data=moved.read_bytes())
     (clone / "objects" / id[:2] / id[2:]).unlink()
+
+
+def test_saves_behind_a_foreign_lock_are_patient_once(tmp_path):
+    """Each is told as soon as the first, and well before its server gives up."""
+    clone = Clone(str(tmp_path), None, str(tmp_path), patience=0.7)
+    took = []
+    with hold(str(tmp_path), REFS_LOCK, deadline=0):
+        for _ in range(4):
+            began = time.monotonic()
+            with pytest.raises(BackendUnavailable), clone.alone():
+                pass
+            took.append(time.monotonic() - began)
+    assert took[0] >= 0.7
+    assert sum(took[1:]) < 0.5
+    with clone.alone():
+        pass
