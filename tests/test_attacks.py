@@ -6,6 +6,7 @@ no program runs but git with a fixed command, nothing connects anywhere.
 
 import asyncio
 import json
+import os
 import sys
 import threading
 from pathlib import Path
@@ -642,7 +643,7 @@ def test_the_judge_sees_what_is_done(tmp_path):
 
     def read():
         (tmp_path / "file").read_bytes()
-        list(tmp_path.iterdir())
+        os.listdir(tmp_path)
         (tmp_path / "folder").mkdir()
         (tmp_path / "file").rename(tmp_path / "folder/file")
 

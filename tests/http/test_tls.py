@@ -62,12 +62,15 @@ class OpenSSL:
 
     def authority(self, name):
         """A root of its own: NAME.pem and NAME.key."""
-        self.run(*self._key(name, "ec"), "-x509", "-out", f"{name}.pem", "-days", "2")
+        usage = "keyUsage=critical,keyCertSign,cRLSign,digitalSignature"
+        made = ["-x509", "-out", f"{name}.pem", "-days", "2", "-addext", usage]
+        self.run(*self._key(name, "ec"), *made)
 
     def issue(self, name, authority, kind="ec"):
         """NAME.pem by AUTHORITY for localhost, and NAME.key."""
         (self.folder / "names").write_text(
             "subjectAltName=DNS:localhost,IP:127.0.0.1\n"
+            "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
         )
         self.run(*self._key(name, kind), "-out", f"{name}.csr")
         signed = [
@@ -146,6 +149,11 @@ class Cryptography:
             x509.DNSName("localhost"),
             x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
         ]
+        issuer = self.issuers.get(authority, key)
+        is_root = name == authority
+        usage = x509.KeyUsage(True, False, False, False, False, is_root, is_root, False, False)  # fmt: skip
+        own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        above = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())
         builder = (
             x509.CertificateBuilder()
             .subject_name(
@@ -162,8 +170,11 @@ class Cryptography:
             .add_extension(
                 x509.BasicConstraints(name == authority, None), critical=True
             )
+            .add_extension(usage, critical=True)
+            .add_extension(own, critical=False)
+            .add_extension(above, critical=False)
         )
-        cert = builder.sign(self.issuers.get(authority, key), hashes.SHA256())
+        cert = builder.sign(issuer, hashes.SHA256())
         plain = key.private_bytes(
             forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.NoEncryption()
         )
