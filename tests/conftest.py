@@ -1,11 +1,20 @@
 """What all tests share: this folder is importable, so that every backend's test can
-inherit backend_contract.BackendContract.
+inherit backend_contract.BackendContract; and no test leaves a client that goes on asking.
 """
 
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 pytest.register_assert_rewrite("backend_contract")
+
+
+@pytest.fixture(autouse=True)
+def _no_follower_is_left():
+    """One that is left connects while a later test looks at what this process does."""
+    yield
+    left = [one.name for one in threading.enumerate() if one.name == "pyconfserve-follow"]
+    assert left == []

@@ -114,7 +114,7 @@ def test_pydantic_settings(made, served, monkeypatch):
 
 
 def test_a_worker_follows_changes(made, served):
-    """gunicorn's hook, called as gunicorn calls it."""
+    """gunicorn's hooks, called as gunicorn calls them."""
     told = threading.Event()
 
     class Log:
@@ -130,6 +130,8 @@ def test_a_worker_follows_changes(made, served):
     # A watch that has not begun yet sees the change as well: load() was before it.
     served.set("orders", "prod", {"db.pool": 40})
     assert told.wait(PATIENCE)
+    module.worker_exit(None, Worker)
+    assert not Worker.following.is_running
     assert module.client.current["db.pool"] == 40
     assert "db.pool" in Worker.log.text
     assert "40" not in Worker.log.text
