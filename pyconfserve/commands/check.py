@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,15 +14,13 @@ from ..checking.inventory import Listed, list_root
 from ..checking.problems import Problem
 from ..checking.schemas import Schema
 from ..environment.overlay import OWN, SPRING
-from ..errors import ConfigError, SettingsError
+from ..errors import SettingsError
 from ..locations import Place, split_pattern
 from ..roots import settings_of
+from .output import write
+from .progress import Bar
 
 __all__ = ["FORMATS", "run"]
-
-_PIPE_IS_CLOSED = 141  # 128 and SIGPIPE, as shells have it for `cat`
-_BETWEEN = 0.1  # seconds between two states of the progress bar
-_BAR = 30  # characters
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -42,13 +39,13 @@ def run(arguments: Sequence[str]) -> int:
         options.ignore,
         options.ignore_placeholder,
     )
-    progress = _Bar()
+    progress = Bar("files")
     try:
         count, found = check(places, rules, progress.show)
     finally:
         progress.clear()
     every = sorted({*problems, *found})
-    closed = _write(FORMATS[options.format](every))
+    closed = write(FORMATS[options.format](every))
     if closed:
         return closed
     errors = sum(problem.is_error for problem in every)
@@ -179,43 +176,3 @@ FORMATS: dict[str, Callable[[Iterable[Problem]], str]] = {
     "json": _json,
     "github": _github,
 }
-
-
-def _write(text: str) -> int:
-    """Write to standard output; gives the exit status, raises ConfigError."""
-    if sys.stdout is None:
-        raise ConfigError("standard output: it is closed")
-    try:
-        sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
-        sys.stdout.buffer.flush()
-    except OSError as error:
-        # Python writes what is left again at its end, and would fail once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            return _PIPE_IS_CLOSED
-        raise ConfigError(f"standard output: {error.strerror}") from error
-    return 0
-
-
-class _Bar:
-    """How far it is, on standard error where that is a terminal."""
-
-    def __init__(self) -> None:
-        self._is_shown = sys.stderr is not None and sys.stderr.isatty()
-        self._until = time.monotonic() + _BETWEEN
-        self._has_drawn = False
-
-    def show(self, done: int, total: int) -> None:
-        """Draw it, but not more often than anyone can see."""
-        now = time.monotonic()
-        if not self._is_shown or now < self._until or not total:
-            return
-        self._until, self._has_drawn = now + _BETWEEN, True
-        full = _BAR * done // total
-        bar = f"[{'#' * full}{' ' * (_BAR - full)}] {done} of {total} files"
-        print(f"\r{bar}", end="", file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        """Leave no trace of it."""
-        if self._has_drawn:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
