@@ -75,6 +75,7 @@ OPTIONAL = {
     "pyconfserve.adapters.pydantic_settings": "pydantic_settings",
     "pyconfserve.adapters.starlette": "starlette",
     "pyconfserve.environment.formats.yaml": "yaml",
+    "pyconfserve.environment.formats.yaml_events": "yaml",
 }
 MODULES = [
     module.name

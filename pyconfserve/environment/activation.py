@@ -84,6 +84,8 @@ def extend_profiles(
         if _listed(document, _ON_PROFILE) or _listed(document, _ON_CLOUD):
             continue
         for key, entry in document.entries.items():
+            if not key.startswith(_LEGACY):
+                continue
             base = key.partition("[")[0]
             if base == _INCLUDE:
                 wanted += _profiles(key, entry)
@@ -128,6 +130,8 @@ def _expand(wanted: Iterable[str], groups: dict[str, list[str]]) -> tuple[str, .
 
 def _listed(document: Document, key: str) -> list[tuple[str, Entry]]:
     """The entries under *key* itself or its items `key[0]`, `key[1]` …"""
+    if key not in "\n".join(document.entries):
+        return []  # nearly all documents: to look at each of their keys takes longer
     return [
         (name, entry)
         for name, entry in document.entries.items()

@@ -12,7 +12,6 @@ returned.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable
 
 from ..errors import InvalidRequest, PathEscapes
@@ -183,7 +182,11 @@ def _items(
 def _check_text(field: str, name: str) -> None:
     _check_length(field, name)
     _check_dots(field, name)
-    if not name.isascii() and not unicodedata.is_normalized("NFC", name):
+    if name.isascii():
+        return
+    import unicodedata  # few names have need of it
+
+    if not unicodedata.is_normalized("NFC", name):
         raise InvalidRequest(field, "expected Unicode in composed form (NFC)")
 
 

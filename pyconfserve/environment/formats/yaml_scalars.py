@@ -6,7 +6,6 @@ text must be.
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Callable
 from functools import lru_cache
@@ -28,7 +27,16 @@ _WORDS = {
 }
 _NUMERIC = "0123456789-+."  # what a number begins with
 _LONGEST_REMEMBERED = 64  # characters: longer ones are rarely met twice
-_SPECIAL = {".inf": "inf", "+.inf": "inf", "-.inf": "-inf", ".nan": "nan"}
+_INFINITE = ("inf", "Inf", "INF")
+_SPECIAL = {
+    f"{sign}.{word}": float(sign + word)
+    for sign, words in (
+        ("", (*_INFINITE, "nan", "NaN", "NAN")),
+        ("+", _INFINITE),
+        ("-", _INFINITE),
+    )
+    for word in words
+}
 _INTEGER = re.compile(
     r"[-+]?(?:(?P<binary>0b_*[01][01_]*)|(?P<octal>0_*[0-7][0-7_]*)|(?P<hex>0x_*[0-9a-fA-F][0-9a-fA-F_]*)"
     r"|(?P<sexagesimal>[1-9][0-9_]*(?::[0-5]?[0-9])+)|(?P<decimal>0|[1-9][0-9_]*))"
@@ -38,8 +46,7 @@ _FLOAT = re.compile(
     r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*[eE][-+]?[0-9]+"
     r"|\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?|(?P<sexagesimal>[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*))"
 )
-_SPECIAL_FLOAT = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-_TIMESTAMP = re.compile(
+_TIMESTAMP = (  # few files have the tag that asks for one
     r"(\d{4})-(\d\d?)-(\d\d?)"
     r"(?:(?:[Tt]|[ \t]+)(\d\d?):(\d\d):(\d\d)(?:\.(\d{1,9}))?"
     r"[ \t]*(?:Z|([-+])(\d\d?)(?::?(\d\d))?)?)?"
@@ -64,9 +71,7 @@ def _resolve_number(text: str) -> Any:
     if found := _FLOAT.fullmatch(text):
         digits = text.replace("_", "")
         return _sexagesimal(digits, float) if found["sexagesimal"] else float(digits)
-    if _SPECIAL_FLOAT.fullmatch(text):
-        return float(_SPECIAL[text.lower()])
-    return text
+    return _SPECIAL.get(text, text)
 
 
 _remembered = lru_cache(8192)(_resolve_number)
@@ -117,7 +122,9 @@ def _binary(text: str) -> str:
 
 def _timestamp(text: str) -> str:
     """The moment in UTC with milliseconds, as Java's Instant writes a Date."""
-    found = _TIMESTAMP.fullmatch(text)
+    import datetime
+
+    found = re.fullmatch(_TIMESTAMP, text)
     if not found:
         raise ValueError("not a timestamp")
     year, month, day, hour, minute, second = (
