@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .capabilities import (
     ClosingBackend,
+    FoundFile,
     HealthBackend,
     LabelledBackend,
     LookingBackend,
@@ -44,6 +45,7 @@ __all__ = [
     "ConfigBackend",
     "ConfigSource",
     "Found",
+    "FoundFile",
     "HealthBackend",
     "InMemoryConfigBackend",
     "LabelledBackend",

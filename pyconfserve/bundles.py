@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
-from .backend import ConfigSource, Found, PlainFile
+from .backend import ConfigSource, Found, FoundFile
 from .environment import activation, properties
 from .environment.formats.document import Document, Entry
 from .environment.overlay import (
@@ -25,7 +25,7 @@ from .environment.overlay import (
 )
 from .errors import DocumentError
 from .files import BundleName, FileTree, Location, candidates
-from .readings import Reading, Seen, read_settled
+from .readings import LARGEST_PLAIN_FILE, Reading, Seen, read_settled
 
 __all__ = [
     "LARGEST_PLAIN_FILE",
@@ -36,7 +36,6 @@ __all__ = [
     "stamp_of",
 ]
 
-LARGEST_PLAIN_FILE = 16 * 1024 * 1024  # bytes: it is held in memory to be answered
 _MOST_IMPORTS = 16  # one inside another
 
 # One block a label, highest precedence first; each in the order of settings.
@@ -102,14 +101,21 @@ def stamp_of(seen: Hashable) -> Hashable:
 
 
 def read_file(
-    lookup: Lookup, blocks: Blocks, path: str, *, is_reversed: bool = False
-) -> PlainFile | None:
+    lookup: Lookup,
+    blocks: Blocks,
+    path: str,
+    listed: Mapping[tuple[FileTree, str], Hashable] = MappingProxyType({}),
+    *,
+    is_reversed: bool = False,
+) -> FoundFile | None:
     """The plain file at *path*, in the variant of a profile where there is one.
 
     The first location that has any wins, in both dialects, *is_reversed* the last:
     `nginx-prod.conf`, by the order of the profiles asked for, then `nginx.conf` (cases
-    plain-text, git-reverse).
+    plain-text, git-reverse). *listed* is as in read_sources.
     """
+    reading = Reading(lookup.dialect)
+    reading.note(listed)
     folder, slash, file = path.rpartition("/")
     stem, dot, suffix = file.rpartition(".")
     name, ending = (stem, f".{suffix}") if dot else (file, "")
@@ -122,9 +128,9 @@ def read_file(
         for location in reversed(locations) if is_reversed else locations:
             for start in location.folders:
                 for variant in (*variants, path):
-                    found = location.tree.read(f"{start}{variant}", LARGEST_PLAIN_FILE)
+                    found = reading.file(location.tree, f"{start}{variant}")
                     if found is not None:
-                        return found
+                        return FoundFile(*found, reading.seen(), reading.stamp())
     return None
 
 

@@ -15,6 +15,7 @@ from .versions import ANYTHING, Changed, Expected, Stored, Work
 
 __all__ = [
     "ClosingBackend",
+    "FoundFile",
     "HealthBackend",
     "LabelledBackend",
     "LookingBackend",
@@ -35,11 +36,20 @@ class PlainFile(NamedTuple):
     modified: float
 
 
+class FoundFile(NamedTuple):
+    """A plain file whose answer may be kept: `seen` and `stamp` are as in Found."""
+
+    data: bytes
+    modified: float
+    seen: Hashable
+    stamp: Hashable
+
+
 @runtime_checkable
 class PlainFileBackend(Protocol):
     """A backend that has plain files beside its bundles."""
 
-    async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
+    async def file(self, lookup: Lookup, path: str) -> PlainFile | FoundFile | None:
         """The file at *path* for *lookup*, by profile where there is one; else None."""
         ...
 

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
-from .backend import ConfigSource, Found, PlainFile
+from .backend import ConfigSource, Found, FoundFile
 from .bundles import read_bundle, read_file, read_sources, stamp_of
 from .environment.overlay import DEFAULT_LABEL, Lookup, make_lookup
 from .errors import BackendError, BackendUnavailable, Conflict
@@ -17,7 +17,6 @@ from .folder import REFRESH_INTERVAL, FolderTree, reported
 from .label_folders import LabelFolders
 from .listing import MOST_LISTED, list_bundles
 from .locations import Located, Place, find_locations, split_pattern
-from .saving import change_bundle, stored_bundle
 from .threads import Threads
 from .versions import ANYTHING, Changed, Expected, Stored, Work
 
@@ -82,13 +81,14 @@ class FilesystemConfigBackend:
             self.health()  # a folder that went away is no answer of nothing
         return found._replace(version=self._version)
 
-    async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
+    async def file(self, lookup: Lookup, path: str) -> FoundFile | None:
         """The plain file at *path*; raises DocumentError if too large, BackendError."""
         return await self._readers.run(lookup.applications, self._file, lookup, path)
 
-    def _file(self, lookup: Lookup, path: str) -> PlainFile | None:
-        blocks = self._locate(lookup).blocks
-        return read_file(lookup, blocks, path, is_reversed=self._reverses_plain_files)
+    def _file(self, lookup: Lookup, path: str) -> FoundFile | None:
+        blocks, listed = self._locate(lookup)
+        last_wins = self._reverses_plain_files
+        return read_file(lookup, blocks, path, listed, is_reversed=last_wins)
 
     def stamp(self, seen: Hashable) -> Hashable:
         """The stamps of the files that an answer was made from."""
@@ -145,6 +145,8 @@ class FilesystemConfigBackend:
         self, application: str, profile: str, label: str = DEFAULT_LABEL
     ) -> Stored | None:
         """What the one file holds that a save would replace; nothing is merged."""
+        from .saving import stored_bundle  # few ask for it
+
         name = bundle_name(application, profile, label)
         tree, folders = self._writable(), self._folders(name)
         readers = (name.application,)
@@ -167,6 +169,8 @@ class FilesystemConfigBackend:
     def _change(
         self, tree: WritableTree, name: BundleName, work: Work, expected: Expected
     ) -> Changed:
+        from .saving import change_bundle  # few save
+
         path, changed = change_bundle(tree, self._folders(name), name, work, expected)
         self._saved.pop(path, None)
         if changed.version is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from itertools import count
 
-from .backend import Found
+from .backend import Found, PlainFile
 from .environment import formats
 from .environment.formats.document import Document
 from .environment.overlay import Dialect, PropertySource
@@ -17,8 +17,9 @@ from .files import FileTree
 from .kept import LastUsed
 from .turns import turn
 
-__all__ = ["Reading", "Seen", "read_settled"]
+__all__ = ["LARGEST_PLAIN_FILE", "Reading", "Seen", "read_settled"]
 
+LARGEST_PLAIN_FILE = 16 * 1024 * 1024  # bytes: it is held in memory to be answered
 _MOST_READINGS = 5  # of one lookup while its files change
 _MOST_PARSED = 16 * 1024 * 1024  # bytes of documents that are kept, of all backends
 _MOST_MET = 1024 * 1024  # bytes of the hashes of five thousand files
@@ -55,25 +56,35 @@ class Reading:
         return self._documents[key]
 
     def _read(self, tree: FileTree, path: str) -> tuple[Document, ...] | None:
+        found = tree.read(path) if self._is_there(tree, path) else None
+        if found is None:
+            return None
+        suffix = path.rpartition("/")[2].rpartition(".")[2]
+        try:
+            return _parse(found.data, suffix, self.dialect.properties_charset)
+        except DocumentError as error:
+            raise error.at(path) from error
+
+    def file(self, tree: FileTree, path: str) -> PlainFile | None:
+        """The plain file at *path*, not parsed; None where there is none."""
+        is_there = self._is_there(tree, path)
+        return tree.read(path, LARGEST_PLAIN_FILE) if is_there else None
+
+    def _is_there(self, tree: FileTree, path: str) -> bool:
+        """Whether anything is at *path*; the stamps that say so are noted.
+
+        What is absent is not: one request may name a hundred files, and folders tell.
+        """
         stamps = self._stamps.setdefault(tree, {})
-        folder, _, file = path.rpartition("/")
+        folder = path.rpartition("/")[0]
         if folder not in stamps:
             stamps[folder] = tree.stamp((folder,), fresh=True)[0]
         if stamps[folder] is None:
-            return None
+            return False
         stamp = tree.stamp((path,), fresh=True)[0]
-        if stamp is None:
-            return None
-        stamps[path] = stamp
-        found = tree.read(path)
-        if found is None:
-            return None
-        try:
-            return _parse(
-                found.data, file.rpartition(".")[2], self.dialect.properties_charset
-            )
-        except DocumentError as error:
-            raise error.at(path) from error
+        if stamp is not None:
+            stamps[path] = stamp
+        return stamp is not None
 
     def note(self, listed: Mapping[tuple[FileTree, str], Hashable]) -> None:
         """Count folders among what was seen, with the stamps they had before."""

@@ -15,6 +15,7 @@ from .backend import (
     ConfigBackend,
     ConfigSource,
     Found,
+    FoundFile,
     HealthBackend,
     OpeningBackend,
     PlainFile,
@@ -247,7 +248,7 @@ class ConfigServer:
         found = await self.timely.find(lookup._replace(by_file=True))
         return found._replace(sources=(*self._overrides, *found.sources))
 
-    async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
+    async def file(self, lookup: Lookup, path: str) -> PlainFile | FoundFile | None:
         """The plain file at *path* for *lookup*, None where there is none."""
         return await self.timely.file(lookup, path)
 

@@ -13,6 +13,7 @@ from .backend import (
     ConfigBackend,
     ConfigSource,
     Found,
+    FoundFile,
     LookingBackend,
     PlainFile,
     PlainFileBackend,
@@ -73,13 +74,13 @@ class TimelyBackend:
 
         return await self._shared(lookup, ask)
 
-    async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
+    async def file(self, lookup: Lookup, path: str) -> PlainFile | FoundFile | None:
         """The plain file at *path*, None where there is none."""
         backend = self.backend
         if not isinstance(backend, PlainFileBackend):
             return None
 
-        async def ask() -> PlainFile | None:
+        async def ask() -> PlainFile | FoundFile | None:
             return await self._reading.run(
                 lookup.applications, lambda: backend.file(lookup, path)
             )

@@ -121,7 +121,7 @@ def test_an_answer_is_bytes_and_headers():
     about = (
         ("Cache-Control", "no-store"),
         ("ETag", answer.etag),
-        ("Vary", "Accept"),
+        ("Vary", "Accept, Accept-Encoding"),
         ("X-Content-Type-Options", "nosniff"),
     )
     expected = (200, (("Content-Type", JSON), *about), text.encode())

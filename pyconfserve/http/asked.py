@@ -12,14 +12,21 @@ from .grammar import LARGEST_BODY
 from .messages import Request
 from .refusals import BodyTooLarge
 
+Target = tuple[str, str, str, str, str]
+
 _MOST = 100  # parameters of a query: no route knows more than three
-_LONGEST_REMEMBERED = 256  # characters of an Accept header
+_LONGEST_REMEMBERED = 256  # characters of an Accept or Accept-Encoding header
 BYTES = "application/octet-stream"
+GZIP = "gzip"
+_OWN_SITE = ("none", "same-origin")
 
 __all__ = [
     "BYTES",
+    "GZIP",
+    "Target",
     "accept_of",
     "body_of",
+    "coding_of",
     "content_type_of",
     "json_body",
     "media_type_of",
@@ -35,9 +42,10 @@ def accept_of(request: Request) -> str:
     return request.headers.get("accept", "*/*")
 
 
-def target_of(request: Request) -> tuple[str, str, str]:
+def target_of(request: Request) -> Target:
     """All of a request that decides which answer it gets."""
-    return request.path, request.query, accept_of(request)
+    accept, charset = accept_of(request), request.headers.get("accept-charset", "")
+    return request.path, request.query, accept, coding_of(request), charset
 
 
 def parameters_of(request: Request) -> dict[str, str]:
@@ -93,17 +101,46 @@ def _media_type(accept: str) -> str:
 _remembered = lru_cache(1024)(_media_type)
 
 
+def coding_of(request: Request) -> str:
+    """GZIP where a request takes it no less gladly than what it is made from, else "".
+
+    Names that a request chose stand in its answer beside secrets. A page of another
+    site that makes a browser ask, and sees how long answers are, could try what gzip
+    finds twice (BREACH): such a request gets none. Over https all browsers say it.
+    """
+    accepted = request.headers.get("accept-encoding")
+    if not accepted or request.headers.get("sec-fetch-site", "none") not in _OWN_SITE:
+        return ""
+    is_short = len(accepted) <= _LONGEST_REMEMBERED
+    takes_gzip = (_takes_gzip if is_short else _takes_gzip.__wrapped__)(accepted)
+    return GZIP if takes_gzip else ""
+
+
+@lru_cache(1024)
+def _takes_gzip(accept_encoding: str) -> bool:
+    """By the weights (RFC 9110 §12.5.3); `x-gzip` is the same (§8.4.1.3)."""
+    weights = {coding: weight for weight, coding in _weighted(accept_encoding)}
+    others = weights.get("*", 0.0)
+    gzip = weights.get(GZIP, weights.get("x-gzip", others))
+    return 0 < gzip >= weights.get("identity", others)
+
+
 def _ranked(accept: str) -> list[str]:
     """The media ranges of an Accept header that are wanted at all, the best first."""
-    ranges = []
-    for item in accept.lower().split(","):
-        media_range, *parameters = (part.strip() for part in item.split(";"))
-        quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
-        ranges.append((_number(quality), media_range))
-    wanted = [found for found in ranges if found[0] > 0]
+    wanted = [found for found in _weighted(accept) if found[0] > 0]
     return [
         media_range for _, media_range in sorted(wanted, key=lambda found: -found[0])
     ]
+
+
+def _weighted(header: str) -> list[tuple[float, str]]:
+    """The items of a header with their weights, 1 for an item that has none."""
+    items = []
+    for text in header.lower().split(","):
+        item, *parameters = (part.strip() for part in text.split(";"))
+        weight = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+        items.append((_number(weight), item))
+    return items
 
 
 def _number(text: str) -> float:

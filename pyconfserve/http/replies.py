@@ -15,6 +15,7 @@ from ..errors import (
     Unauthenticated,
     VersionConflict,
 )
+from .dates import parse_http_date
 from .messages import Request, Response, reason
 
 __all__ = ["TEXT", "conditional", "error_response", "json_response", "text_response"]
@@ -26,14 +27,35 @@ _PRIVATE = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")
 
 
 def conditional(request: Request, answer: Answer) -> Response:
-    """The answer, or 304 when the client has it already (RFC 9110 §13.1.2)."""
+    """The answer, or 304 when the client has it already (RFC 9110 §13.1.2).
+
+    That of a file is known by its date, too; raises VersionConflict for one that was
+    to be older.
+    """
     known = request.headers.get("if-none-match")
+    if answer.modified is not None:
+        is_known = _has_date(request, answer.modified)
+        if known is None and is_known:
+            return answer.not_modified
     if known is None:
         return answer.response
+    if known == answer.etag:
+        return answer.not_modified
     etags = [etag.strip().removeprefix("W/") for etag in known.split(",")]
-    return (
-        answer.not_modified if answer.etag in etags or "*" in etags else answer.response
-    )
+    if answer.etag in etags or "*" in etags:
+        return answer.not_modified
+    others = (answer.others[etag] for etag in etags if etag in answer.others)
+    return next(others, answer.response)
+
+
+def _has_date(request: Request, modified: int) -> bool:
+    """Whether the client knows what was *modified* then; raises VersionConflict."""
+    headers = request.headers
+    limit = parse_http_date(headers.get("if-unmodified-since"))
+    if limit is not None and modified > limit:
+        raise VersionConflict("the file was modified since")
+    since = parse_http_date(headers.get("if-modified-since"))
+    return since is not None and modified <= since
 
 
 def json_response(

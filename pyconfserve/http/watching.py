@@ -6,7 +6,6 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
-from urllib.parse import unquote_plus
 
 from ..answers import Answer
 from ..environment.overlay import Lookup
@@ -56,6 +55,8 @@ def asks_to_wait(request: Request) -> bool:
 
 def without_wait(request: Request) -> Request:
     """The same request from one who does not wait."""
+    from urllib.parse import unquote_plus  # for the few who wait where nobody may
+
     parts = request.query.split("&")
     rest = [part for part in parts if unquote_plus(part.partition("=")[0]) != "wait"]
     return request._replace(query="&".join(rest))
@@ -79,15 +80,11 @@ async def answer_changed(
         if response.status != 304:
             return response
         answer = found.known()
-    return answer.not_modified
+    return conditional(request, answer)
 
 
 class Handler(Protocol):
     """What Routes are."""
-
-    def ready(self, request: Request) -> Response | None:
-        """A response that is there already."""
-        ...
 
     async def handle(self, request: Request) -> Response:
         """The response to any request."""
@@ -101,9 +98,8 @@ async def answer_while_there(
 
     The body has been received before.
     """
-    response = routes.ready(request)
-    if response is not None or not asks_to_wait(request):
-        return response or await routes.handle(request)
+    if not asks_to_wait(request):
+        return await routes.handle(request)
     answering = asyncio.ensure_future(routes.handle(request))
     leaving = asyncio.ensure_future(receive())
     first = asyncio.FIRST_COMPLETED

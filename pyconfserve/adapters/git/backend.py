@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from ...backend import ConfigSource, Found, PlainFile
+from ...backend import ConfigSource, Found, FoundFile
 from ...bundles import read_bundle, read_file, read_sources
 from ...environment import names
 from ...environment.overlay import DEFAULT_LABEL, Lookup, make_lookup
@@ -141,7 +141,7 @@ class GitConfigBackend:
             stamp=state.stamp(labelled.seen),
         )
 
-    async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
+    async def file(self, lookup: Lookup, path: str) -> FoundFile | None:
         """The plain file at *path*.
 
         Raises ConfigNotFound for an unknown label, DocumentError if it is too large,
@@ -150,10 +150,14 @@ class GitConfigBackend:
         await self.open()
         return await self._readers.run(lookup.applications, self._file, lookup, path)
 
-    def _file(self, lookup: Lookup, path: str) -> PlainFile | None:
-        labelled = self._labels.find(lookup, self._repository.present())
+    def _file(self, lookup: Lookup, path: str) -> FoundFile | None:
+        state = self._repository.present()
+        labelled = self._labels.find(lookup, state)
         blocks = self._blocks(lookup, labelled.commits)
-        return read_file(lookup, blocks, path, is_reversed=self._reverses_plain_files)
+        last_wins = self._reverses_plain_files
+        found = read_file(lookup, blocks, path, is_reversed=last_wins)
+        stamp = state.stamp(labelled.seen)
+        return found and found._replace(seen=labelled.seen, stamp=stamp)
 
     def stamp(self, seen: Hashable) -> Hashable:
         """The commits that the labels of an answer stand for now."""

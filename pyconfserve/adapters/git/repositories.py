@@ -23,7 +23,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ...addresses import shown
-from ...backend import ConfigSource, Found, LookingBackend, PlainFile
+from ...backend import ConfigSource, Found, FoundFile, LookingBackend
 from ...environment.overlay import DEFAULT_LABEL, Lookup, make_lookup
 from ...errors import (
     BackendError,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["GitRepositories", "Repository"]
 
 Value = TypeVar("Value")
+Answered = TypeVar("Answered", Found, FoundFile | None)
 
 
 class _Seen(NamedTuple):
@@ -135,15 +136,7 @@ class GitRepositories:
         known to be absent. Raises what the default repository raises.
         """
 
-        async def ask(member: Member) -> tuple[Found, Member]:
-            return await member.backend.sources(lookup), member
-
-        missed: list[tuple[Key, float | None]] = []
-        found, member = await self._first(lookup, ask, missed)
-        kept = tuple((key, until) for key, until in missed if until is not None)
-        if found.seen is None or len(kept) < len(missed):
-            return found._replace(seen=None)
-        return found._replace(seen=_Seen(kept, member.key, member.mark, found.seen))
+        return await self._found(lookup, lambda one: one.backend.sources(lookup))
 
     def stamp(self, seen: Hashable) -> Hashable:
         """The stamp of the repository that answered, None once another might."""
@@ -161,9 +154,24 @@ class GitRepositories:
             if isinstance(member.backend, LookingBackend):
                 member.backend.look_again()
 
-    async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
+    async def file(self, lookup: Lookup, path: str) -> FoundFile | None:
         """The plain file of the repository that answers *lookup*."""
-        return await self._first(lookup, lambda one: one.backend.file(lookup, path))
+        return await self._found(lookup, lambda one: one.backend.file(lookup, path))
+
+    async def _found(
+        self, lookup: Lookup, ask: Callable[[Member], Awaitable[Answered]]
+    ) -> Answered:
+        """What the first repository says that answers; what that depends on is ours."""
+        missed: list[tuple[Key, float | None]] = []
+
+        async def ask_one(member: Member) -> tuple[Answered, Member]:
+            return await ask(member), member
+
+        found, member = await self._first(lookup, ask_one, missed)
+        kept = tuple((key, until) for key, until in missed if until is not None)
+        if found is None or found.seen is None or len(kept) < len(missed):
+            return found and found._replace(seen=None)
+        return found._replace(seen=_Seen(kept, member.key, member.mark, found.seen))
 
     async def fetch(
         self, application: str, profile: str, label: str = DEFAULT_LABEL

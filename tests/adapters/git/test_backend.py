@@ -29,7 +29,7 @@ from pyconfserve.backend import (
     RefreshingBackend,
     StampedBackend,
 )
-from pyconfserve.environment.overlay import OWN, SPRING
+from pyconfserve.environment.overlay import OWN, SPRING, make_lookup
 from pyconfserve.errors import (
     BackendMisconfigured,
     ConfigNotFound,
@@ -357,6 +357,19 @@ class TestPlainFiles:
         "a/b.txt": "deep",
         "paths/nginx.conf": "path",
     }
+
+    def test_their_stamp_is_that_of_their_label(self, make_origin, make_backend):
+        """It changes when the label moves, and only then."""
+        origin = make_origin(files=self.FILES)
+        origin.commit({"nginx.conf": "two"}, "v2", is_root=True)
+        backend = make_backend(origin)
+        lookups = [make_lookup("orders"), make_lookup("orders", label="v2")]
+        found = [asyncio.run(backend.file(one, "nginx.conf")) for one in lookups]
+        assert [one.stamp for one in found] == [backend.stamp(one.seen) for one in found]
+        origin.commit({"other.txt": "new"}, "v2")
+        refresh(backend)
+        holds = [one.stamp == backend.stamp(one.seen) for one in found]
+        assert holds == [True, False]
 
     def test_they_are_found_by_label_and_profile(self, make_origin, make_backend):
         """The variant of a profile comes before the file itself."""

@@ -9,7 +9,7 @@ import pytest
 
 from pyconfserve import ConfigServer
 from pyconfserve.adapters.git.repositories import GitRepositories, Repository
-from pyconfserve.backend import ConfigSource, Found, PlainFile
+from pyconfserve.backend import ConfigSource, Found, FoundFile
 from pyconfserve.environment.overlay import SPRING, PropertySource, make_lookup
 from pyconfserve.errors import (
     BackendMisconfigured,
@@ -56,7 +56,7 @@ class Fake:
 
     async def file(self, lookup, path):
         self._do("file")
-        return PlainFile(f"{self.uri} {path}".encode(), 0.0)
+        return FoundFile(f"{self.uri} {path}".encode(), 0.0, "seen", self.state)
 
     async def fetch(self, application, profile, label):
         self._do("fetch")
@@ -229,6 +229,21 @@ class TestKeeping:
         before = backend.stamp(found.seen)
         world.made["orders"].state = 1
         assert (before, backend.stamp(found.seen)) == (found.stamp, 1)
+
+    def test_a_file_has_one_as_an_answer_has(self):
+        """That of the repository it comes from, while no other comes before that."""
+        world = World(orders={"open": ABSENT})
+        backend = world.backend(DEFAULT, APPS)
+
+        async def run():
+            found = await backend.file(lookup_of(), "a.txt")
+            stamps = [found.stamp, backend.stamp(found.seen)]
+            world.made["default"].state = 1
+            stamps.append(backend.stamp(found.seen))
+            world.now = 60.0
+            return [*stamps, backend.stamp(found.seen)]
+
+        assert asyncio.run(run()) == [0, 0, 1, None]
 
     def test_it_holds_while_another_is_known_to_be_absent(self):
         """After that, or when that is forgotten, the other one is looked for again."""
