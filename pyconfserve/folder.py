@@ -26,6 +26,7 @@ from .errors import (
 )
 from .files import Folder, check_expected, is_shown
 from .locking import WriteLock
+from .stamps import Stamps
 from .walk import ABSENT, Walk
 from .writing import is_temporary, replace, sweep
 
@@ -33,7 +34,6 @@ __all__ = ["REFRESH_INTERVAL", "FolderTree", "reported"]
 
 REFRESH_INTERVAL = 0.1  # seconds for which a stamp is believed
 _MOST_STAMPS = 100_000  # believed at a time: 40 MB, where the interval is long
-_STAMP_SIZE = 6
 _UNSETTLED = 50_000_000  # ns in which a change may leave no trace in times
 _MOST_SWEPT = 10_000  # folders that are remembered to have no litter
 _DEEPEST = 40  # folders below each other that the sweep at the start looks into
@@ -57,9 +57,7 @@ class FolderTree:
     ) -> None:
         self.root = os.path.abspath(root)
         self.uri = f"file:{self.root}/"
-        self._interval = refresh_interval
-        self._stamps: dict[str, Hashable] = {}
-        self._stamps_until = 0.0
+        self._stamps = Stamps(self._stat, refresh_interval)
         self._lock = WriteLock(self.root)
         self._swept: set[str] = set()
 
@@ -114,23 +112,15 @@ class FolderTree:
     ) -> tuple[Hashable, ...]:
         """What changes with each path, None where nothing is.
 
-        It is (device, inode, size, modified, changed, settled).
+        It is (a hash of device, inode, size, modified and changed, settled).
         """
         if fresh:
             return tuple([self._stat(path) for path in paths])
-        stamps = self._stamps
-        now = time.monotonic()
-        if now >= self._stamps_until or len(stamps) > _MOST_STAMPS:
-            stamps = self._stamps = {}
-            self._stamps_until = now + self._interval
-        for path in paths:
-            if path not in stamps:
-                stamps[path] = self._stat(path)
-        return tuple([stamps[path] for path in paths])
+        return self._stamps.of(paths, _MOST_STAMPS)
 
     def look_again(self) -> None:
         """Believe no stamp from before now, whatever the interval."""
-        self._stamps = {}
+        self._stamps.forget()
 
     def change(
         self,
@@ -152,7 +142,7 @@ class FolderTree:
                         self._sweep_once(path.rpartition("/")[0], folder)
                         replace(folder, path.rpartition("/")[2], data)
             finally:
-                self._stamps = {}
+                self._stamps.forget()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -199,34 +189,23 @@ class FolderTree:
             self._swept.add(path)
 
     def _stat(self, path: str) -> Hashable:
+        place, link = f"{self.root}/{path}", None
         try:
-            status = os.stat(f"{self.root}/{path}")
+            status = os.lstat(place)  # most candidates are absent: one call for those
+            if stat.S_ISLNK(status.st_mode):
+                link = status
+                status = os.stat(place)
         except ValueError:
             return None
         except OSError as error:
             if error.errno in ABSENT:
-                return self._link(path)
+                return _of_nothing(link)
             with reported(path):  # a guess would serve other values
                 raise
         settled = abs(time.time_ns() - status.st_ctime_ns) > _UNSETTLED
-        return (
-            status.st_dev,
-            status.st_ino,
-            status.st_size,
-            status.st_mtime_ns,
-            status.st_ctime_ns,
-            settled,
-        )
-
-    def _link(self, path: str) -> Hashable:
-        """The stamp of a link to nothing: what it leads to may come, and no folder that
-        was looked at would tell.
-        """
-        try:
-            status = os.lstat(f"{self.root}/{path}")
-        except OSError:
-            return None
-        return (status.st_ino, status.st_ctime_ns)
+        # Their hash, of 64 bits: answers that are kept have many of them.
+        inode, times = status[1:3], (status.st_mtime_ns, status.st_ctime_ns)
+        return hash((inode, status.st_size, times)), settled
 
     @contextmanager
     def _opened(self, path: str) -> Iterator[int | None]:
@@ -269,8 +248,15 @@ class FolderTree:
 
 def _lasting(stamp: Hashable) -> Hashable:
     """A stamp without what changes by itself: whether the last change has settled."""
-    is_whole = isinstance(stamp, tuple) and len(stamp) == _STAMP_SIZE
+    is_whole = isinstance(stamp, tuple) and isinstance(stamp[-1], bool)
     return tuple(stamp)[:-1] if is_whole else stamp  # type: ignore[arg-type]
+
+
+def _of_nothing(link: os.stat_result | None) -> Hashable:
+    """The stamp of what is absent, or of a *link* to that: what it leads to may come,
+    and no folder that was looked at would tell.
+    """
+    return None if link is None else (link.st_ino, link.st_ctime_ns)
 
 
 def _read_all(descriptor: int, limit: int) -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Sequence
-from fnmatch import fnmatchcase
 from itertools import product
 from typing import NamedTuple
 
@@ -113,6 +112,8 @@ def _matching(
         if "*" not in part and "?" not in part:
             folders = [f"{at}{part}/" for at in folders]
             continue
+        from fnmatch import fnmatchcase  # few places are patterns
+
         folders = [
             f"{at}{name}/"
             for at in folders

@@ -17,14 +17,14 @@ PACKAGE = PROJECT / "pyconfserve"
 # `adapters.git` are rooms with an order of their own: there, only cycles are ruled out.
 LEVELS = [
     ["", "http", "adapters"],  # packages that are names and nothing else
-    ["addresses", "board", "errors", "flights", "kept", "saves", "turns"],
+    ["addresses", "board", "errors", "flights", "kept", "saves", "stamps", "turns"],
     ["http.messages", "http.dates", "http.urls", "http.refusals", "http.rights", "http.sockets", "environment.*"],
-    ["http.passwords", "http.observing", "bulkhead", "locking", "problems", "versions", "weights"],
+    ["http.asgi", "http.passwords", "http.observing", "http.sender", "bulkhead", "locking", "problems", "versions", "weights"],
     ["capabilities", "http.attempts", "http.figures", "http.users", "threads"],
     ["http.grammar", "http.table", "http.dialing", "backend", "walk", "writing"],
     ["files", "label_folders", "past", "saveable", "timely"],
     ["http.access_log", "http.authentication", "http.memo", "http.tls", "http.users_file", "http.worker"],
-    ["http.exchange", "http.http11", "http.workers", "readings", "listing", "folder", "locations", "composite"],
+    ["http.exchange", "http.http11", "http.owner", "http.workers", "readings", "listing", "folder", "locations", "composite"],
     ["bundles"],
     ["checking.*"],
     ["saving"],
@@ -35,6 +35,7 @@ LEVELS = [
     ["http.access", "http.asked"],
     ["http.about", "http.health", "http.replies", "http.targets", "http.webhooks"],
     ["http.bundle", "http.encryption", "http.explain", "http.history", "http.listed", "http.monitor", "http.plain_files", "http.watching"],
+    ["http.rooms"],
     ["http.routes"],
     ["adapters.starlette", "http.connection"],
     ["http.secured"],
@@ -51,7 +52,7 @@ LEVELS = [
 ]
 ROOMS_WITH_AN_ORDER_OF_THEIR_OWN = ("environment", "client", "checking", "commands", "adapters.git")
 THIRD_PARTY = {
-    "environment.formats.yaml": {"yaml"},
+    "environment.formats.yaml_events": {"yaml"},
     "http.listener": {"uvloop"},
     "testing": {"pytest"},
 }

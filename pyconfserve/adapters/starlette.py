@@ -5,21 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from typing import Any
-from urllib.parse import quote, unquote
 
 from ..errors import MissingDependency
 
 try:
     from starlette.requests import Request as StarletteRequest
-    from starlette.responses import Response as StarletteResponse
     from starlette.routing import Route
 except ModuleNotFoundError as error:
     what = "starlette", "this adapter", "pyconfserve[starlette]"
     raise MissingDependency.instead_of(error, *what) from error
 
 from ..http.access import Access, Authority
+from ..http.asgi import messages_of, request_of
 from ..http.grammar import LARGEST_BODY
-from ..http.messages import Request, joined
 from ..http.routes import Routes
 from ..http.watching import answer_while_there
 from ..server import ConfigServer
@@ -44,33 +42,20 @@ def make_starlette_config_server_routes(
     routes = Routes(server, base_path=base_path, access=access, all_routes=all_routes)
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
-        path, query = _local_path(scope), scope["query_string"].decode("latin-1")
-        headers = joined(StarletteRequest(scope).headers.items())
-        body, (peer, _) = await _body(scope, receive), scope.get("client") or ("", 0)
-        what = scope["method"], path, query, headers, body, headers.get("host", "")
-        request = Request(*what, peer=peer)
-        if (response := await answer_while_there(routes, request, receive)) is None:
-            return  # the client has gone
-        status, shown, content = response.status, dict(response.headers), response.body
-        if status not in (204, 304):
-            shown["Content-Length"] = str(len(content))
-        sent = b"" if request.method == "HEAD" else content
-        await StarletteResponse(sent, status, shown)(scope, receive, send)
+        request = request_of(scope)
+        response = routes.ready(request)  # which no body changes
+        if response is None:
+            request = request._replace(body=await _body(scope, receive))
+            response = await answer_while_there(routes, request, receive)
+        if response is not None:  # else the client has gone
+            for message in messages_of(request, response):
+                await send(message)
 
     prefix = f"/{base_path.strip('/')}".rstrip("/")
     route = Route(f"{prefix}/{{path:path}}", answer)
     route.app, route.methods = answer, None  # not a function from Request to Response
     route.path_regex = re.compile(rf"{re.escape(prefix)}(?:/(?P<path>(?s:.*)))?\Z")
     return [route]
-
-
-def _local_path(scope: Any) -> str:
-    """The raw path below the mount; all of it, to be refused, where `%2F` hid that."""
-    place = scope.get("root_path", "").rstrip("/").split("/")
-    raw = scope.get("raw_path") or quote(scope["path"]).encode()
-    parts = raw.decode("ascii", "replace").partition("?")[0].split("/")
-    is_below = place == [unquote(part) for part in parts[: len(place)]]
-    return "/".join(["", *parts[len(place) if is_below else 1 :]])
 
 
 async def _body(scope: Any, receive: Any) -> bytes:

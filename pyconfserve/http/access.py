@@ -20,14 +20,14 @@ from ..errors import Forbidden, InvalidRequest, Unauthenticated, WrongHost
 from ..label_folders import LabelFolders
 from .messages import Request
 from .rights import ALL_RIGHTS, DECRYPT, READ
-from .users import EVERYONE, User
+from .sender import EVERYONE, User
 
 __all__ = ["Access", "Authority", "check_content", "is_loopback"]
 
 _NOBODY = EVERYONE(())
 _LOOPBACK = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|\[::1\]|::1")
-_ORIGIN = re.compile(r"https?://(?P<host>[^/]+)")
-_CONTROLS = re.compile(r"spring\.(?:config|profiles)\b", re.IGNORECASE)
+_ORIGIN = r"https?://(?P<host>[^/]+)"
+_CONTROLS = r"(?i)spring\.(?:config|profiles)\b"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -123,7 +123,11 @@ class Access:
         if right and right not in sender.rights:
             whom = "this user" if sender.name else "everyone here"
             raise Forbidden(f"the right to {right} is not given to {whom}")
-        if lookup is not None and not _covers(sender, lookup, path, folders):
+        if (
+            sender.is_restricted
+            and lookup is not None
+            and not _covers(sender, lookup, path, folders)
+        ):
             raise Forbidden(f"this user may not {right} what has these names")
         if request.method not in _SAFE_METHODS:
             _check_origin(request)
@@ -166,7 +170,7 @@ def check_content(user: User, properties: Mapping[str, Any]) -> None:
         raise InvalidRequest("properties", str(error)) from error
     if would_open and any(map(is_encrypted, flat.values())):
         raise Forbidden("who may read saves {cipher} values only with right decrypt")
-    if user.is_restricted and any(map(_CONTROLS.match, flat)):
+    if user.is_restricted and any(re.match(_CONTROLS, key) for key in flat):
         raise Forbidden(
             "keys below spring.config and spring.profiles are saved only by users of "
             "all names"
@@ -176,8 +180,6 @@ def check_content(user: User, properties: Mapping[str, Any]) -> None:
 def _covers(
     user: User, lookup: Lookup, path: str | None, folders: LabelFolders | None
 ) -> bool:
-    if not user.is_restricted:
-        return True
     names = lookup.applications, lookup.profiles
     if path is None:
         if folders and folders.reach_bundles and folders.others(lookup):
@@ -191,7 +193,7 @@ def _covers(
 def _check_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin is not None:
-        found = _ORIGIN.fullmatch(origin.lower())
+        found = re.fullmatch(_ORIGIN, origin.lower())
         if found is None or found["host"] != request.host.lower():
             raise Forbidden(
                 "a change may not come from a page of another site (Origin)"

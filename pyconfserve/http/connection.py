@@ -1,8 +1,9 @@
 """One client's connection: bytes in, requests to the routes, answers out.
 
-An answer that is ready is written in the call that brought the request, without a task.
-A request is answered before the next of its connection is looked at, so that pipelined
-answers keep their order. Who sends many at once waits in between for the others.
+An answer that is ready is written in the call that brought the request, without a task,
+and in one piece with those to what came together with it. A request is answered before
+the next of its connection is looked at, so that pipelined answers keep their order. Who
+sends many at once waits in between for the others.
 """
 
 from __future__ import annotations
@@ -11,63 +12,24 @@ import asyncio
 import math
 import socket
 from time import perf_counter
-from typing import NamedTuple, Protocol, cast
+from typing import cast
 
 from ..errors import ProtocolError
 from .http11 import CONTINUE, Parser, serialize
-from .memo import HeadMemo
 from .messages import Request, Response
-from .observing import NO_HTTP, Exchange, Observer
+from .observing import NO_HTTP, Exchange
+from .owner import Deadlines, Owner
 from .refusals import RequestTimeout, TooManyConnections
 from .replies import error_response
-from .routes import Routes
 from .sockets import host_of
 from .watching import asks_to_wait, without_wait
 
-__all__ = ["Connection", "Deadlines", "Owner"]
+__all__ = ["Connection", "Deadlines"]
 
 _LARGEST_BACKLOG = 64 * 1024  # bytes taken from a client while it is being answered
 _MOST_AT_ONCE = 32  # requests, some 5 ms, before other clients have their turn
-
-
-class Deadlines(NamedTuple):
-    """Seconds for the whole of each phase, so that a byte now and then wins nothing."""
-
-    head: float = 10
-    body: float = 30
-    idle: float = 75  # nginx's keepalive_timeout
-    writing: float = 30  # until an answer is taken, all of it
-    linger: float = 2  # to take the answer that ends a connection
-    drain: float = 30  # for all that is open when the server is told to stop
-    handshake: float = 10  # of TLS, from the accepted connection to its end
-
-
-class Owner(Protocol):
-    """What a connection needs of the listener that it belongs to."""
-
-    routes: Routes
-    deadlines: Deadlines
-    memo: HeadMemo
-    observer: Observer | None  # is told of each answer
-    timed: set[Connection]  # those whose deadlines are looked at
-    is_draining: bool
-
-    @property
-    def is_crowded(self) -> bool:
-        """Whether those who find no place take too many."""
-        ...
-
-    def opened(self, connection: Connection) -> bool:
-        """Count a connection; False when there is no place for it."""
-        ...
-
-    def lost(self, connection: Connection) -> None:
-        """Forget a connection."""
-        ...
-
-    def date(self) -> str:
-        """The time as a Date header has it."""
-        ...
+_LARGEST_WRITE = 64 * 1024  # bytes of answers that wait for each other
+_LARGEST_COPY = 512 * 1024  # bytes of a body: to copy more takes longer than a write
 
 
 class Connection(asyncio.Protocol):
@@ -82,6 +44,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._task: asyncio.Task[None] | None = None
         self._waiting: Request | None = None  # may be answered late, by the task
+        self._unwritten: list[bytes] = []  # answers that go out together
+        self._gathers = False
         self._is_paused = False  # the client does not take what was written
         self._is_over = False  # no request is read any more
         self._has_ended = False  # the client sends no more
@@ -142,6 +106,8 @@ class Connection(asyncio.Protocol):
             self._enter("linger")
         elif self._task is None:
             self._pump()
+        else:
+            self._enter("answering")
         self._steer()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -171,7 +137,16 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def _pump(self) -> None:
-        """Answer the requests that are complete, until one has to be waited for."""
+        """Answer the requests that are complete, in few writes."""
+        self._gathers = True
+        try:
+            self._answer_complete()
+        finally:
+            self._gathers = False
+            self._flush()
+
+    def _answer_complete(self) -> None:
+        """Answer one after the other, until one has to be waited for."""
         for _ in range(_MOST_AT_ONCE):
             if self._is_over or self._is_paused:
                 return
@@ -184,7 +159,7 @@ class Connection(asyncio.Protocol):
                 self._wait_for_more()
                 return
             if isinstance(event, Response):
-                self._transport.write(serialize(CONTINUE, date=""))
+                self._write(serialize(CONTINUE, date=""))
                 continue
             self._enter("answering")  # the next head has a deadline of its own
             self._began = perf_counter()
@@ -232,6 +207,7 @@ class Connection(asyncio.Protocol):
         if self._has_ended:
             self._end()
         elif self._owner.is_draining and self._parser.is_idle:
+            self._flush()
             self._is_over = True
             self._transport.close()
         elif self._parser.is_in_body:
@@ -248,19 +224,39 @@ class Connection(asyncio.Protocol):
             self._owner.is_draining and self._parser.is_idle
         )
         id_ = self._new_id(request)
-        self._transport.write(
+        with_body = request.method != "HEAD"
+        is_large = len(response.body) > _LARGEST_COPY
+        self._write(
             serialize(
                 response,
                 date=self._owner.date(),
                 keep_alive=keep_alive,
                 says_keep_alive="connection" in request.headers and keep_alive,
-                with_body=request.method != "HEAD",
+                with_body=with_body and not is_large,
                 extra=f"X-Request-Id: {id_}\r\n" if id_ else "",
             )
         )
+        if with_body and is_large:
+            self._flush()
+            self._transport.write(response.body)
         self._tell(request, response, id_, has_waited)
         if not keep_alive:
             self._end()
+
+    def _write(self, data: bytes) -> None:
+        """Write *data*, together with other answers to what has arrived already."""
+        if not self._gathers:
+            self._transport.write(data)
+            return
+        self._unwritten.append(data)
+        if sum(map(len, self._unwritten)) >= _LARGEST_WRITE:
+            self._flush()
+
+    def _flush(self) -> None:
+        data = b"".join(self._unwritten)
+        self._unwritten.clear()
+        if data:
+            self._transport.write(data)
 
     def _new_id(self, request: Request) -> str:
         return "" if self._observer is None else self._observer.new_id(request)
@@ -282,6 +278,7 @@ class Connection(asyncio.Protocol):
 
     def _end(self) -> None:
         """Close once the answer is read: a reset before that would destroy it."""
+        self._flush()
         self._is_over = True
         if self._has_ended or not self._transport.can_write_eof():
             self._transport.close()

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from ..errors import ProtocolError
-from .messages import Request, joined
+from .messages import Parsed, Request, joined
 from .refusals import (
     BodyTooLarge,
     ExpectationFailed,
@@ -113,7 +113,7 @@ def parse_head(head: bytes) -> Request:
     except ProtocolError as error:
         error.path = path
         raise
-    return Request(
+    return Parsed(
         method, path, query, headers, b"", host, _keeps_alive(headers, is_1_1)
     )
 

@@ -242,23 +242,18 @@ def serialize(
     *says_keep_alive* is for clients of HTTP/1.0, *with_body* False for the answer to
     HEAD. *extra* is header lines with their ends, of this answer alone.
     """
-    if response.status < 200:
-        return _head(response.status, (), None) + b"\r\n"
-    length = None if response.status in (204, 304) else len(response.body)
-    connection = (
-        ""
-        if keep_alive and not says_keep_alive
-        else "keep-alive"
-        if keep_alive
-        else "close"
-    )
-    tail = (
-        f"Date: {date}\r\n{extra}Connection: {connection}\r\n\r\n"
-        if connection
-        else f"Date: {date}\r\n{extra}\r\n"
-    )
-    head = _head(response.status, response.headers, length) + tail.encode("ascii")
-    return head + response.body if with_body and length else head
+    status, headers, body = response
+    if status < 200:
+        return _head(status, (), None) + b"\r\n"
+    length = None if status in (204, 304) else len(body)
+    connection = ""
+    if not keep_alive:
+        connection = "Connection: close\r\n"
+    elif says_keep_alive:
+        connection = "Connection: keep-alive\r\n"
+    about = f"Date: {date}\r\n{extra}{connection}\r\n".encode("ascii")
+    shown = body if with_body and length else b""
+    return b"".join((_head(status, headers, length), about, shown))
 
 
 @lru_cache(4096)

@@ -13,10 +13,10 @@ from .messages import Request
 
 __all__ = ["HeadMemo"]
 
-_OVERHEAD = 600  # bytes of a parsed request beside its head
+_OVERHEAD = 1100  # bytes of a parsed request, and of what it means, beside its head
 _HEADER = 96  # and of each header
 _LARGEST_HEAD = 2 * 1024  # bytes of a head that is remembered
-_LARGEST = 4 * 1024 * 1024  # bytes of all of them
+_LARGEST = 16 * 1024 * 1024  # bytes of all of them: ten thousand applications
 _NAMES = (b"\r\nAuthorization: ", b"\r\nauthorization: ")
 _VALUE = re.compile(rb"[!-~]+(?: [!-~]+)*")
 
@@ -38,9 +38,9 @@ class HeadMemo:
         request = self._requests.get(bare) if authorization else None
         if request is None:
             return None
-        return request._replace(
-            headers={**request.headers, "authorization": authorization}
-        )
+        headers = {**request.headers, "authorization": authorization}
+        fields = (*request[:3], headers, *request[4:])  # made sooner than by _replace
+        return Request._make(fields)
 
     def keep(self, head: bytes, request: Request) -> None:
         """Remember *head* if it may be; all is forgotten when the memo is full."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from http import HTTPStatus
 from types import MappingProxyType
 from typing import NamedTuple
 
-__all__ = ["Request", "Response", "joined", "reason"]
+__all__ = ["Parsed", "Request", "Response", "joined", "reason"]
 
 
-# RFC 9110's names, which HTTPStatus has since Python 3.13.
-_RENAMED = {
+# The usual one, and RFC 9110's names, which HTTPStatus has since Python 3.13.
+_NAMES = {
+    200: "OK",
     413: "Content Too Large",
     414: "URI Too Long",
     422: "Unprocessable Content",
@@ -37,6 +37,15 @@ class Request(NamedTuple):
     peer: str = ""
 
 
+class Parsed(Request):
+    """A request as its head says, which may be met again; it is a Request by value.
+
+    `meaning` is what was found out from its head alone, by whoever wants to know.
+    """
+
+    meaning: object = None
+
+
 class Response(NamedTuple):
     """One answer; `headers` are those of the content.
 
@@ -58,4 +67,8 @@ def joined(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 def reason(status: int) -> str:
     """The reason phrase of a status, the same on every version of Python."""
-    return _RENAMED.get(status) or HTTPStatus(status).phrase
+    if status in _NAMES:
+        return _NAMES[status]
+    from http import HTTPStatus  # takes as long as five of our modules
+
+    return HTTPStatus(status).phrase

@@ -212,10 +212,12 @@ class Secured(asyncio.Transport, asyncio.Protocol):
                 self._flush()  # says so to the client
                 self.abort()
                 return
-            if data:
-                connection.data_received(data)
-            else:
+            if not data:
                 self._hear_end()
+                continue
+            connection.data_received(data)
+            if not (self._incoming.pending or self._tls.pending() or self._is_cut):
+                break  # another look would find nothing, which costs an exception
         self._flush()
 
     def _hear_end(self) -> None:
@@ -228,15 +230,17 @@ class Secured(asyncio.Transport, asyncio.Protocol):
     def _send(self) -> None:
         """Encrypt and write what is unsent, as far as the client takes it."""
         while self._unsent and not self._is_blocked:
+            data = self._unsent[0]
             try:
-                count = self._tls.write(self._unsent[0][:_PIECE])
+                count = self._tls.write(data[:_PIECE])
             except ssl.SSLError as error:
                 _logger.debug("a connection failed: %s", error.reason)
                 self.abort()
                 return
-            rest = self._unsent.popleft()[count:]
-            if rest:
-                self._unsent.appendleft(rest)
+            if count < len(data):
+                self._unsent[0] = data[count:]
+            else:
+                self._unsent.popleft()
             self._flush()
         self._finish()
 

@@ -31,6 +31,7 @@ BUNDLES = [
     ("größe", "prod", "main", {"a": 2}),
     ("my app", "prod", "main", {"a": 3}),
     ("application", "default", "main", {"shared": True}),
+    ("large", "prod", "main", {f"key-{number}": number for number in range(100)}),
 ]
 # What differs by nature: an application server adds its own of these.
 EDGE_HEADERS = {"date", "connection"}
@@ -68,6 +69,9 @@ TABLE = [
         [("Accept", "text/plain"), ("Accept", V2)],
         b"",
     ),
+    ("in gzip", "GET", "/large/prod", {"Accept-Encoding": "gzip"}, b""),
+    ("head in gzip", "HEAD", "/large/prod", {"Accept-Encoding": "gzip"}, b""),
+    ("too small for gzip", "GET", "/orders/prod", {"Accept-Encoding": "gzip"}, b""),
     ("known by star", "GET", "/orders/prod", {"If-None-Match": "*"}, b""),
     ("known", "GET", "/orders/prod", {"If-None-Match": "{etag}"}, b""),
     (

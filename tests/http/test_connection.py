@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import re
 import socket
 import threading
@@ -474,6 +475,85 @@ def test_one_call_answers_so_many(serve, server):
         assert 1 <= served.call(fed) <= 32
 
 
+def writes_for(served, data):
+    """What one connection writes, piece by piece, when *data* arrives at once."""
+
+    def fed():
+        [connection] = served.listener.connections
+        written = []
+        connection._transport = SimpleNamespace(
+            write=written.append,
+            is_closing=lambda: False,
+            pause_reading=lambda: None,
+            resume_reading=lambda: None,
+            can_write_eof=lambda: False,
+            close=lambda: None,
+            get_write_buffer_size=lambda: 0,
+            abort=connection._transport.abort,
+        )
+        connection.data_received(data)
+        return list(written)
+
+    with served.connect() as client:
+        client.sendall(HEALTH)
+        client.recv(1 << 16)
+        return served.call(fed)
+
+
+CLOSING = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("sent", "statuses"),
+    [
+        (GET, [b"200"]),
+        (GET * 5, [b"200"] * 5),
+        (GET * 3 + CLOSING + GET, [b"200"] * 4),
+        (GET * 2 + b"x\r\n\r\n", [b"200", b"200", b"400"]),
+        (GET * 2 + HEALTH, [b"200", b"200"]),
+    ],
+    ids=["one", "five", "the last closes", "an error", "one is made"],
+)
+def test_answers_to_what_came_together_are_one_write(serve, server, sent, statuses):
+    """What is ready goes out in one piece, before the connection does anything else."""
+    served = serve(server)
+    served.exchange(GET)  # so that the next are answered without a task
+    [written] = writes_for(served, sent)
+    assert statuses == re.findall(rb"HTTP/1.1 (\d+)", written)
+
+
+@pytest.mark.parametrize(
+    ("method", "size", "count"),
+    [("GET", 500_000, 1), ("GET", 600_000, 2), ("HEAD", 600_000, 1)],
+    ids=["small enough", "large", "no body"],
+)
+def test_a_large_body_is_not_copied(serve, method, size, count):
+    """It is written by itself, after its head."""
+    served = serve(saved({"a": "x" * size}))
+    [reply] = served.exchange(GET)
+    written = writes_for(served, GET.replace(b"GET", method.encode()))
+    head, _, body = b"".join(written).partition(b"\r\n\r\n")
+    assert len(written) == count
+    assert f"Content-Length: {reply.headers['Content-Length']}".encode() in head
+    assert body == (reply.body if method == "GET" else b"")
+
+
+def test_large_bodies_are_not_copied_among_others(serve):
+    """Also of what came together, each is written by itself, in its place."""
+    served = serve(saved({"a": "x" * 600_000}))
+    served.exchange(GET)
+    sizes = [len(data) for data in writes_for(served, GET * 2 + HEALTH)]
+    assert [size // 1000 for size in sizes] == [0, 600, 0, 600]
+
+
+def test_large_answers_do_not_wait_for_each_other(serve):
+    """No more than some KB are gathered: who does not take them gets no more."""
+    served = serve(saved({"a": "x" * 30_000}))
+    served.exchange(GET)
+    sizes = [len(data) for data in writes_for(served, GET * 7)]
+    assert [size // 30_000 for size in sizes] == [3, 3, 1]
+
+
 def test_a_client_that_reads_again_does_not_overtake_itself(serve):
     """A transport that is full, and is no more, while an answer is made: order stays."""
     backend = HeldBackend()
@@ -489,6 +569,22 @@ def test_a_client_that_reads_again_does_not_overtake_itself(serve):
         while not found.endswith(UP):
             found += client.recv(1 << 16)
     assert re.findall(rb"HTTP/1.1 (\d+)", found) == [b"404", b"200"]
+
+
+def test_who_takes_what_was_written_has_no_deadline_then(serve):
+    """That of writing ends with it, also while the next answer is being made."""
+    backend = HeldBackend()
+    served = serve(ConfigServer(backend))
+    with served.connect() as client:
+        client.sendall(GET)
+        assert backend.is_asked.wait(5)
+        [connection] = served.call(list, served.listener.connections)
+        served.call(connection.pause_writing)
+        assert connection.deadline < math.inf
+        served.call(connection.resume_writing)
+        assert connection.deadline == math.inf
+        served.call(backend.may_answer.set)
+        client.recv(1 << 16)
 
 
 def test_reading_goes_on_when_an_answer_is_made(serve, replies, everything):
