@@ -34,7 +34,7 @@ __all__ = [
     "mount",
 ]
 
-_OWN_CLASS = re.compile(r"\w+(?:\.\w+)*:\w+")
+_OWN_CLASS = r"\w+(?:\.\w+)*:\w+"
 _logger = logging.getLogger("pyconfserve.auto_configuration")
 
 
@@ -49,7 +49,7 @@ def build_backend(settings: Any) -> ConfigBackend:
     build = BACKENDS.get(known.backend_type)
     if build is not None:
         return build(known)
-    if _OWN_CLASS.fullmatch(known.backend_type):
+    if re.fullmatch(_OWN_CLASS, known.backend_type):
         return _own_class(known)
     names = ", ".join(sorted(BACKENDS))
     raise SettingsError(f"expected {names} or module:Class", f"{PREFIX}backend.type")

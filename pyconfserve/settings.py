@@ -35,7 +35,8 @@ def _setting(
     return field(default=default, metadata=metadata)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# A repr would show passwords, and costs a start as much as two modules.
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Settings:
     """All settings of a server, validated; every default is safe."""
 

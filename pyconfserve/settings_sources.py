@@ -10,7 +10,6 @@ from typing import Any
 
 from .environment import formats, placeholders, properties
 from .environment.activation import is_active
-from .environment.nesting import nest
 from .errors import ConfigError, InvalidRequest, SettingsError
 from .settings import PREFIX, Settings, variable_of
 
@@ -145,6 +144,8 @@ def _of_mapping(
         elif f"{name}.".startswith(relaxed(PREFIX)):
             known = [PREFIX + setting.metadata["key"] for setting in _FIELDS]
             raise SettingsError(nearest(key, known), key, where)
+    if trees:
+        from .environment.nesting import nest  # few settings are trees
     for tree, flat in trees.items():
         try:
             [values[tree]] = nest(flat).values()

@@ -10,6 +10,7 @@ from ..http.access import is_loopback
 from ..settings import PREFIX, Settings
 from . import log
 from .options import Options, check_folders, read_options
+from .serving import serve_alone
 
 __all__ = ["run"]
 
@@ -30,8 +31,6 @@ def run(arguments: Sequence[str]) -> int:
 
         serve_by_workers(options)
     else:
-        from .serving import serve_alone
-
         serve_alone(options)
     _logger.info("stopped")
     return 0

@@ -24,7 +24,6 @@ from ..http.routes import Routes
 from ..http.sockets import bind
 from .observation import Observation
 from .options import Options
-from .reloading import read_again
 
 if TYPE_CHECKING:
     from ..board import LocalBoard, SaveCount
@@ -237,6 +236,8 @@ class Process:
                 _logger.exception("a reload failed in an unforeseen way")
 
     def _reload(self) -> None:
+        from .reloading import read_again  # few are ever told to
+
         is_alone = self._worker is None  # else the parent says what it read
         self._options = read_again(self._options, self._credentials, speaks=is_alone)
         self._listener.tls = self._credentials.certificates

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ..server import ConfigServer
 from .messages import Response
 from .replies import json_response
-from .users import User
+from .sender import User
 
 __all__ = ["Listed"]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..answers import NOTHING_STORED, Answers, Counter, answer_key
+from ..answers import NOTHING_STORED, Answers, Counter, answer_key, zipped
 from ..environment import names
 from ..errors import (
     ConfigError,
@@ -33,15 +33,13 @@ from .about import (
     properties_of,
 )
 from .access import Access
-from .asked import accept_of, media_type_of, resolves_placeholders
-from .bundle import bundle_routes, check_save
-from .explain import explain_routes
-from .history import history_routes
+from .asked import accept_of, coding_of, media_type_of, resolves_placeholders
 from .listed import Listed
 from .messages import Request, Response
 from .replies import conditional, error_response, json_response, text_response
 from .rights import LIST, MONITOR, READ, WRITE
-from .table import Call, Route, fits, methods
+from .rooms import make_rooms
+from .table import Call, Route, Table, methods
 from .targets import Meaning, Targets
 from .watching import answer_changed, wait_of
 
@@ -53,7 +51,6 @@ __all__ = ["Measures", "Routes"]
 Measures = Callable[[], tuple[str, str]]  # a content type and a text of it
 
 _logger = logging.getLogger("pyconfserve.routes")
-_ROOMS = (bundle_routes, history_routes, explain_routes)
 _ACTUATOR_JSON = "application/vnd.spring-boot.actuator.v3+json"
 
 
@@ -90,14 +87,15 @@ class Routes:
         self._listed = Listed(server)
         self._watches = Watches(server, self._answers)
         self._targets = Targets()
-        base = (*[row for room in _ROOMS for row in room(server)], *_ROUTES)
         outer = (_MONITOR if monitor else ()) + (_METRICS if measures else ())
-        if all_routes:
-            from .encryption import encryption_routes
-
-            base, outer = (*encryption_routes(server), *base), (*outer, *_ACTUATOR)
         outer_base = base_path if outer_path is None else outer_path
-        self._tables = ((_parts(outer_base), outer), (_parts(base_path), base))
+        self._tables = (
+            (_parts(outer_base), Table(outer + (_ACTUATOR if all_routes else ()))),
+            (
+                _parts(base_path),
+                Table(_ROUTES, make_rooms(server, all_routes=all_routes)),
+            ),
+        )
 
     def ready(self, request: Request) -> Response | None:
         """The response to a GET or HEAD whose answer is kept and valid, else None."""
@@ -109,16 +107,16 @@ class Routes:
             sender = self._access.sender(request)
             if sender is None:
                 return None  # handle finds out who it is
-            self._check(request, sender, READ, meaning.lookup)
+            self._check(request, sender, READ, meaning.lookup, meaning.path)
         except ConfigError:
             return None  # handle refuses it, as slowly as what nobody ever read
         try:
             answer = self._answers.ready(meaning.key)
+            if answer is None:
+                return None
+            response = conditional(request, answer)
         except ConfigError:
             return None  # handle asks the store again, and answers for it
-        if answer is None:
-            return None
-        response = conditional(request, answer)
         return None if meaning.seconds and response.status == 304 else response
 
     async def handle(self, request: Request) -> Response:
@@ -143,7 +141,7 @@ class Routes:
 
     async def _dispatch(self, request: Request) -> Response:
         if request.path == "*":
-            rows = [route for _, table in self._tables for route in table]
+            rows = [route for _, table in self._tables for route in table.all_rows()]
             return Response(204, (("Allow", ", ".join(methods(rows))),))
         fitting = self._fitting(request.path)
         allowed = methods([route for route, _ in fitting])
@@ -179,8 +177,7 @@ class Routes:
             (route, segments[len(base) :])
             for base, table in self._tables
             if segments[: len(base)] == base and "" not in segments
-            for route in table
-            if fits(route, segments[len(base) :])
+            for route in table.fitting(segments[len(base) :])
         ]
         if not fitting:
             raise ConfigNotFound("no such route")
@@ -205,9 +202,9 @@ class Routes:
     async def _plain_file(self, call: Call) -> Response:
         from .plain_files import answer_file  # few ask for these
 
-        server = self._server_for(call.request)
-        assert call.lookup is not None  # the row is about names
-        return await answer_file(server, call.request, call.lookup, call.path)
+        answers = self._answers.of(self._server_for(call.request))
+        targets = self._targets if answers is self._answers else None
+        return await answer_file(answers, targets, call)
 
     def _server_for(self, request: Request) -> ConfigServer:
         headers = request.headers
@@ -218,6 +215,7 @@ class Routes:
         request, lookup = call.request, call.lookup
         assert lookup is not None  # the row is about names
         seconds = wait_of(request)
+        renderer = zipped(renderer) if coding_of(request) else renderer
         # What was made with a request's own credentials is for this request alone.
         answers = self._answers.of(self._server_for(request))
         answer = await answers.get(lookup, renderer)
@@ -238,6 +236,8 @@ class Routes:
         return changed
 
     async def _save(self, call: Call) -> Response:
+        from .bundle import check_save  # few save
+
         check_save(self._server, call)
         # A large body takes a while, in which others are answered.
         properties = await asyncio.to_thread(properties_of, call)

@@ -25,7 +25,9 @@ def bind(
     Nobody can connect before that. Port 0 is any free one, the same for all of them.
     Raises OSError.
     """
-    found = look_up(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # As bytes, as what is ASCII has no need of the codec that a text goes through.
+    name = host.encode() if host.isascii() else host
+    found = look_up(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
     missing: OSError | None = None
     for family, _, _, _, address in found:

@@ -1,17 +1,17 @@
-"""Rows of a route table: patterns of segments, which rows a path fits, and a call."""
+"""A route table: rows with patterns of segments, which of them a path fits, a call."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
-from types import EllipsisType
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import EllipsisType, MappingProxyType
 from typing import Any, NamedTuple
 
 from ..environment.overlay import Lookup
 from .messages import Request, Response
-from .users import User
+from .sender import User
 
-__all__ = ["Call", "Part", "Route", "fits", "methods"]
+__all__ = ["Call", "Part", "Route", "Table", "fits", "methods"]
 
 Part = str | re.Pattern[str] | None | EllipsisType
 
@@ -44,6 +44,33 @@ class Route(NamedTuple):
     right: str
     handler: Callable[[Any, Call], Awaitable[Response]]
     about: Callable[[Any, Call], Call] = lambda _, call: call
+
+
+class Table:
+    """The *rows* of a server, after those of *rooms*.
+
+    A room is what gives the rows for all paths with one first segment; it is asked for
+    them when somebody asks for such a path.
+    """
+
+    def __init__(
+        self,
+        rows: tuple[Route, ...],
+        rooms: Mapping[str, Callable[[], tuple[Route, ...]]] = MappingProxyType({}),
+    ) -> None:
+        self._rows = rows
+        self._rooms = rooms
+
+    def fitting(self, segments: tuple[str, ...]) -> list[Route]:
+        """The rows that the segments of a path fit, in order."""
+        room = self._rooms.get(segments[0]) if segments else None
+        rows = (*room(), *self._rows) if room else self._rows
+        return [route for route in rows if fits(route, segments)]
+
+    def all_rows(self) -> tuple[Route, ...]:
+        """Every row there is."""
+        rooms = dict.fromkeys(self._rooms.values())  # one may have several words
+        return (*[row for room in rooms for row in room()], *self._rows)
 
 
 def fits(route: Route, segments: tuple[str, ...]) -> bool:

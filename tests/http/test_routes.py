@@ -168,7 +168,7 @@ def test_an_answer_has_these_headers(routes):
         ("Content-Type", JSON),
         ("Cache-Control", "no-store"),
         ("ETag", f'"{etag}"'),
-        ("Vary", "Accept"),
+        ("Vary", "Accept, Accept-Encoding"),
         ("X-Content-Type-Options", "nosniff"),
     )
     assert expected == response.headers
