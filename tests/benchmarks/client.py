@@ -7,11 +7,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-from measuring import ENVIRONMENT, PACKAGE_ROOT, ROUNDS, Row, compared, scaled
+from measuring import ENVIRONMENT, PACKAGE_ROOT, interleaved
+from rows import Row, compared, scaled
 
 PEER = "import urllib.request, ssl, json"
 SOURCE = ", ".join(f'"keys.key-{number}": "value {number}"' for number in range(200))
@@ -42,7 +44,7 @@ def client_start(work: Path) -> Iterator[Row]:
     ours = f"from pyconfserve.client import load; load({url!r}, 'orders', 'prod')"
     try:
         seconds(ours)  # which also compiles it
-        pairs = [(seconds(ours), seconds(PEER)) for _ in range(ROUNDS * 5)]
+        pairs = interleaved(partial(seconds, ours), partial(seconds, PEER), more=5)
     finally:
         server.shutdown()
         server.server_close()
