@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,12 +17,11 @@ from ..environment.overlay import OWN, SPRING
 from ..errors import ConfigError, SettingsError
 from ..locations import Place, split_pattern
 from ..roots import settings_of
+from .progress import Bar
 
 __all__ = ["FORMATS", "run"]
 
 _PIPE_IS_CLOSED = 141  # 128 and SIGPIPE, as shells have it for `cat`
-_BETWEEN = 0.1  # seconds between two states of the progress bar
-_BAR = 30  # characters
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -42,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
         options.ignore,
         options.ignore_placeholder,
     )
-    progress = _Bar()
+    progress = Bar("files")
     try:
         count, found = check(places, rules, progress.show)
     finally:
@@ -95,7 +93,7 @@ def _places(options: argparse.Namespace) -> tuple[list[Place], list[Problem]]:
     for text in given:
         # As Spring's own settings write a folder; without the flag it is a repository.
         location = text.removeprefix("file:") if options.spring else text
-        if settings_of(location).get("backend_type") == "git":
+        if "root" not in settings_of(location):
             raise SettingsError("check reads folders: give it a checkout instead")
         root, pattern = split_pattern(location)
         if root not in trees:
@@ -195,27 +193,3 @@ def _write(text: str) -> int:
             return _PIPE_IS_CLOSED
         raise ConfigError(f"standard output: {error.strerror}") from error
     return 0
-
-
-class _Bar:
-    """How far it is, on standard error where that is a terminal."""
-
-    def __init__(self) -> None:
-        self._is_shown = sys.stderr is not None and sys.stderr.isatty()
-        self._until = time.monotonic() + _BETWEEN
-        self._has_drawn = False
-
-    def show(self, done: int, total: int) -> None:
-        """Draw it, but not more often than anyone can see."""
-        now = time.monotonic()
-        if not self._is_shown or now < self._until or not total:
-            return
-        self._until, self._has_drawn = now + _BETWEEN, True
-        full = _BAR * done // total
-        bar = f"[{'#' * full}{' ' * (_BAR - full)}] {done} of {total} files"
-        print(f"\r{bar}", end="", file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        """Leave no trace of it."""
-        if self._has_drawn:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
