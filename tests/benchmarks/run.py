@@ -41,6 +41,7 @@ from measuring import (
     tool,
     write_layers,
 )
+from store_figures import stores
 from watchers import watchers
 
 
@@ -265,6 +266,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "git": git_answers,
     "git-refresh": git_refresh,
     "git-load": git_load,
+    "stores": stores,
     "watchers": watchers,
     "client": client_start,
 }
