@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from re import compile as pattern
 
+from ..environment.placeholders import closing
 from .layers import Layer
 from .problems import Problem, place_of
 
@@ -44,7 +45,7 @@ def unresolved(
         at = start + 2
         if start and text[start - 1] == "\\":
             continue
-        end = _closing(text, at)
+        end = closing(text, at)
         if end < 0:
             return
         inner, at = text[start + 2 : end], end + 1
@@ -57,18 +58,6 @@ def unresolved(
             yield from unresolved(default, known, ignored, depth + 1)
         else:
             yield name
-
-
-def _closing(text: str, start: int) -> int:
-    depth = 0
-    for index in range(start, len(text)):
-        if text[index] == "{":
-            depth += 1
-        elif text[index] == "}":
-            if not depth:
-                return index
-            depth -= 1
-    return -1
 
 
 def _is_of_client(name: str, ignored: Iterable[str]) -> bool:

@@ -14,14 +14,13 @@ from ..checking.inventory import Listed, list_root
 from ..checking.problems import Problem
 from ..checking.schemas import Schema
 from ..environment.overlay import OWN, SPRING
-from ..errors import ConfigError, SettingsError
+from ..errors import SettingsError
 from ..locations import Place, split_pattern
 from ..roots import settings_of
+from .output import write
 from .progress import Bar
 
 __all__ = ["FORMATS", "run"]
-
-_PIPE_IS_CLOSED = 141  # 128 and SIGPIPE, as shells have it for `cat`
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -46,7 +45,7 @@ def run(arguments: Sequence[str]) -> int:
     finally:
         progress.clear()
     every = sorted({*problems, *found})
-    closed = _write(FORMATS[options.format](every))
+    closed = write(FORMATS[options.format](every))
     if closed:
         return closed
     errors = sum(problem.is_error for problem in every)
@@ -177,19 +176,3 @@ FORMATS: dict[str, Callable[[Iterable[Problem]], str]] = {
     "json": _json,
     "github": _github,
 }
-
-
-def _write(text: str) -> int:
-    """Write to standard output; gives the exit status, raises ConfigError."""
-    if sys.stdout is None:
-        raise ConfigError("standard output: it is closed")
-    try:
-        sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
-        sys.stdout.buffer.flush()
-    except OSError as error:
-        # Python writes what is left again at its end, and would fail once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            return _PIPE_IS_CLOSED
-        raise ConfigError(f"standard output: {error.strerror}") from error
-    return 0

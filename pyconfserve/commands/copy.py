@@ -23,8 +23,8 @@ from ..copying import (
     verified,
 )
 from ..errors import SettingsError
-from .get import _write
 from .options import Options, check_folders, read_options
+from .output import write
 from .progress import Bar
 from .stores import is_url, sealed, shown
 
@@ -48,7 +48,7 @@ def run(arguments: Sequence[str]) -> int:
         steps, is_written = asyncio.run(_copy(flags, source, target, bar))
     finally:
         bar.clear()
-    status = _write("".join(map(_line, steps)))
+    status = write("".join(map(_line, steps)))
     print(f"pyconfserve: {_summary(steps, is_written)}", file=sys.stderr)
     is_done = all(step.state in (NEW, EQUAL) for step in steps)
     is_meant = flags.overwrite and all(step.state != REFUSED for step in steps)

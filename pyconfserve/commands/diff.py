@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from ..client.configuration import Change, compare
 from ..errors import ConfigError, ConfigNotFound, SettingsError
 from ..server import ConfigServer
-from .get import _write
+from .output import write
 from .stores import add_flags, opened, shown
 
 __all__ = ["run"]
@@ -45,9 +45,9 @@ def run(arguments: Sequence[str]) -> int:
         sides = _sides(flags)
         change = asyncio.run(_compared(flags, *sides))
         if flags.json:
-            status = _write(_json(flags, sides, change))
+            status = write(_json(flags, sides, change))
         else:
-            status = _write(_text(sides, change, is_open=flags.show_values))
+            status = write(_text(sides, change, is_open=flags.show_values))
     except ConfigError as error:
         print(f"pyconfserve: error: {error}", file=sys.stderr)
         return _TROUBLE

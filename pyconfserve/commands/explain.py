@@ -14,7 +14,8 @@ from ..environment.explaining import explanation
 from ..environment.overlay import DEFAULT_PROFILE
 from ..environment.values import text_of
 from ..errors import ConfigNotFound, FetchError
-from .get import _absence, _write
+from .get import absence
+from .output import write
 from .stores import add_flags, add_server_flags, ask_server, is_url, opened, shown
 
 __all__ = ["run"]
@@ -39,9 +40,9 @@ def run(arguments: Sequence[str]) -> int:
     if flags.hide_values:
         found = {**found, "properties": _masked(found["properties"])}
     if flags.format == "json":
-        return _write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
+        return write(json.dumps(found, ensure_ascii=False, indent=2) + "\n")
     lines = (line for item in found["properties"].items() for line in _lines(*item))
-    return _write("".join(f"{line}\n" for line in lines))
+    return write("".join(f"{line}\n" for line in lines))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _missing(key: str, known: Iterable[str]) -> str:
     """That there is no *key*, with those below it or else the nearest of *known*."""
-    said = _absence(key, known)
+    said = absence(key, known)
     if said != f"there is no {key}":
         return said
     from difflib import get_close_matches  # for mistakes only

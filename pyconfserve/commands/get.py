@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,13 +12,13 @@ from ..environment.formats.properties import write as write_properties
 from ..environment.nesting import nest
 from ..environment.values import text_of
 from ..environment.yaml_output import write_yaml
-from ..errors import ConfigError, ConfigNotFound
+from ..errors import ConfigNotFound
 from .asking import ask, make_parser
+from .output import write
 from .variables import to_variables
 
-__all__ = ["FORMATS", "run"]
+__all__ = ["FORMATS", "absence", "run"]
 
-_PIPE_IS_CLOSED = 141  # 128 and SIGPIPE, as shells have it for `cat`
 _MOST_NAMED = 5  # keys in an error, which is one line
 
 
@@ -42,11 +41,11 @@ def run(arguments: Sequence[str]) -> int:
     elif options.key in flat:
         text = f"{text_of(flat[options.key])}\n"
     else:
-        raise ConfigNotFound(_absence(options.key, flat))
-    return _write(text)
+        raise ConfigNotFound(absence(options.key, flat))
+    return write(text)
 
 
-def _absence(key: str, flat: Iterable[str]) -> str:
+def absence(key: str, flat: Iterable[str]) -> str:
     """That there is no *key*, and which keys lie below it: it may be half of one."""
     below = [repr(other) for other in flat if other.startswith((f"{key}.", f"{key}["))]
     if not below:
@@ -54,23 +53,6 @@ def _absence(key: str, flat: Iterable[str]) -> str:
     named, further = ", ".join(below[:_MOST_NAMED]), len(below) - _MOST_NAMED
     more = f" and {further} more" if further > 0 else ""
     return f"there is no {key}, but below it are {named}{more}"
-
-
-def _write(text: str) -> int:
-    """Write to standard output; gives the exit status, raises ConfigError."""
-    if sys.stdout is None:
-        raise ConfigError("standard output: it is closed")
-    try:
-        # UTF-8 wherever it goes; half a surrogate pair is `\ud800`, in JSON its escape.
-        sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
-        sys.stdout.buffer.flush()
-    except OSError as error:
-        # Python writes what is left again at its end, and would fail once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            return _PIPE_IS_CLOSED
-        raise ConfigError(f"standard output: {error.strerror}") from error
-    return 0
 
 
 def _json(flat: Mapping[str, Any]) -> str:

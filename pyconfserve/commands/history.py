@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from ..errors import ConfigNotFound, FetchError
 from ..past import MOST_COMMITS, USUAL_COMMITS, past_of
-from .get import _write
+from .output import write
 from .stores import (
     add_flags,
     add_server_flags,
@@ -39,7 +39,7 @@ def run(arguments: Sequence[str]) -> int:
     check_flags(flags)
     found = _asked(flags) if is_url(flags.root) else asyncio.run(_read(flags))
     commits = found["commits"]
-    status = _write(_json(found) if flags.json else "".join(map(_text, commits)))
+    status = write(_json(found) if flags.json else "".join(map(_text, commits)))
     if not flags.json and not commits:
         names = f"{flags.application}/{flags.profile}"
         print(f"pyconfserve: no commit has changed {names}", file=sys.stderr)

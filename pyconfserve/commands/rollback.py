@@ -21,7 +21,7 @@ from ..errors import (
     ReadOnlyBackend,
 )
 from ..past import past_of
-from .get import _write
+from .output import write
 from .stores import (
     add_flags,
     add_server_flags,
@@ -64,7 +64,7 @@ def run(arguments: Sequence[str]) -> int:
         "saved": is_new,
         "commit": made,
     }
-    return _write(_json(document) if flags.json else _text(document))
+    return write(_json(document) if flags.json else _text(document))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import InvalidRequest
 from .values import text_of
 
-__all__ = ["PlaceholderError", "fill", "fill_from"]
+__all__ = ["PlaceholderError", "closing", "fill", "fill_from"]
 
 _DEEPEST = 32  # placeholders inside placeholders
 _LONGEST = 1024 * 1024  # characters of a filled text
@@ -66,7 +66,7 @@ def _fill(
             filled += [text[at : start - 1], "${"]
             at = start + 2
             continue
-        end = _closing(text, start + 2)
+        end = closing(text, start + 2)
         if end < 0:
             break
         value = _value(text[start + 2 : end], find, within, budget)
@@ -99,7 +99,7 @@ def _value(
     return default if colon else f"${{{inner}}}"
 
 
-def _closing(text: str, start: int) -> int:
+def closing(text: str, start: int) -> int:
     """The index of the brace that closes a placeholder, -1 without one.
 
     *start* is where its inside begins.
