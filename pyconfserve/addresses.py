@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["WEB", "is_web", "shown"]
+__all__ = ["STORES", "WEB", "is_web", "shown", "store_type"]
 
 WEB = ("http", "https")
+# What the address of a store begins with, and the store that it is.
+STORES = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql",
+    "postgres": "postgresql",
+    "etcd": "etcd",
+    "etcds": "etcd",
+    "redis": "redis",
+    "rediss": "redis",
+}
+_STORE = re.compile(rf"({'|'.join(STORES)})://", re.IGNORECASE)
+# A password may hold any of these, where nobody has escaped it.
+_STORE_SECRET = re.compile(r"(?<=://).*@|\?.*", re.DOTALL)
 # On the web a user alone may be a token; for ssh it says who asks, and is no secret.
 _SECRET = re.compile(
     r"(?<=://)[^/]*:[^/]*@|(?<=http://)[^/]*@|(?<=https://)[^/]*@", re.IGNORECASE
@@ -19,6 +32,16 @@ def is_web(uri: str) -> bool:
     return bool(separator) and scheme.lower() in WEB
 
 
+def store_type(uri: str) -> str | None:
+    """The kind of store at *uri*, None where it is none's address."""
+    found = _STORE.match(uri)
+    return STORES[found[1].lower()] if found else None
+
+
 def shown(uri: str) -> str:
-    """*uri* without the credentials that it may hold, for people and logs."""
-    return _SECRET.sub("", uri)
+    """*uri* without the credentials that it may hold, for people and logs.
+
+    That of a store is shown without its options, too: some of them are passwords.
+    """
+    secret = _STORE_SECRET if store_type(uri) else _SECRET
+    return secret.sub("", uri)

@@ -12,6 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from .addresses import STORES
 from .backend import ConfigBackend, InMemoryConfigBackend
 from .credentials import Credentials
 from .errors import SettingsError
@@ -34,6 +35,7 @@ __all__ = [
     "mount",
 ]
 
+_OF_SPRING = ("filesystem", "git")  # types that a Java server's settings describe, too
 _OWN_CLASS = r"\w+(?:\.\w+)*:\w+"
 _logger = logging.getLogger("pyconfserve.auto_configuration")
 
@@ -47,6 +49,11 @@ def build_backend(settings: Any) -> ConfigBackend:
     """
     known = read_settings(settings)
     build = BACKENDS.get(known.backend_type)
+    for name, value in (("uri", known.store_uri), ("snapshot", known.snapshot)):
+        if value and build is not _store:
+            kinds = ", ".join(sorted({*STORES.values()}))
+            problem = f"it is for a store, backend.type one of {kinds}"
+            raise SettingsError(problem, f"{PREFIX}backend.{name}")
     if build is not None:
         return build(known)
     if re.fullmatch(_OWN_CLASS, known.backend_type):
@@ -78,12 +85,14 @@ def build_server(
     count that it shares with other processes. Raises SettingsError.
     """
     options: dict[str, Any] = {}
-    if spring is None:
-        backend = build_backend(settings)
-    else:
+    if spring is not None:
         from .spring_backends import spring_backend, spring_options
 
-        backend, options = spring_backend(spring, settings), spring_options(spring)
+        options = spring_options(spring)
+    if spring is not None and settings.backend_type in _OF_SPRING:
+        backend = spring_backend(spring, settings)
+    else:
+        backend = build_backend(settings)
     return ConfigServer(
         backend,
         read_only=settings.read_only,
@@ -209,6 +218,27 @@ def _git(settings: Settings) -> ConfigBackend:
     )
 
 
+def _store(settings: Settings) -> ConfigBackend:
+    from .stores import store_backend
+
+    return store_backend(settings)
+
+
+def _composite(settings: Settings) -> ConfigBackend:
+    from .composite import CompositeConfigBackend
+    from .members import read_members
+
+    members = read_members(settings)
+    [writable] = [number for number, member in enumerate(members) if member.is_writable]
+    return CompositeConfigBackend(
+        [build_backend(member.settings) for member in members],
+        writable=writable,
+        optional=[
+            number for number, member in enumerate(members) if not member.is_required
+        ],
+    )
+
+
 def _own_class(settings: Settings) -> ConfigBackend:
     """An instance of `module:Class`, made with backend.options as keyword arguments."""
     key = f"{PREFIX}backend.type"
@@ -233,7 +263,9 @@ def _own_class(settings: Settings) -> ConfigBackend:
 
 
 BACKENDS: dict[str, Callable[[Settings], ConfigBackend]] = {
+    "composite": _composite,
     "filesystem": _filesystem,
     "git": _git,
     "memory": _memory,
+    **dict.fromkeys(STORES.values(), _store),
 }

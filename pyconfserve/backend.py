@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -57,7 +57,9 @@ __all__ = [
     "RefreshingBackend",
     "RequestBackend",
     "StampedBackend",
+    "TellingBackend",
     "VersionedBackend",
+    "bundles_of",
     "default_label_of",
     "find",
     "versioned",
@@ -140,6 +142,19 @@ class RequestBackend(Protocol):
         ...
 
 
+@runtime_checkable
+class TellingBackend(Protocol):
+    """A backend that knows at once of changes, also of those made by others."""
+
+    def on_change(self, tell: Callable[[ConfigSource], None]) -> Callable[[], None]:
+        """Call *tell* with the names of each bundle that changes.
+
+        It may be called by any thread, and never waits. The function that this gives
+        ends it.
+        """
+        ...
+
+
 def default_label_of(backend: ConfigBackend) -> str:
     """The label of requests that name none, where the backend has a say in it."""
     return (
@@ -158,13 +173,7 @@ async def find(backend: ConfigBackend, lookup: Lookup) -> Found:
     default = default_label_of(backend)
     stamped = isinstance(backend, StampedBackend)
     stamp = backend.stamp(()) if isinstance(backend, StampedBackend) else None
-    labels = tuple(reversed(lookup.labels)) or (default,)
-    slots = [
-        slot
-        for label in labels
-        for slot in plan(lookup.applications, lookup.profiles, [label], lookup.dialect)
-    ]
-    bundles = {_bundle(slot): slot.source_name for slot in slots}
+    bundles = bundles_of(lookup, default)
     fetched = await asyncio.gather(*(backend.fetch(*bundle) for bundle in bundles))
     sources = tuple(
         PropertySource(
@@ -175,6 +184,20 @@ async def find(backend: ConfigBackend, lookup: Lookup) -> Found:
         if bundle is not None
     )
     return Found(sources, default, seen=() if stamped else None, stamp=stamp)
+
+
+def bundles_of(lookup: Lookup, default_label: str) -> dict[tuple[str, str, str], str]:
+    """The names of the bundles that make the answer to *lookup*, and their sources'.
+
+    Highest precedence first; files without a profile are those of `default`.
+    """
+    labels = tuple(reversed(lookup.labels)) or (default_label,)
+    slots = [
+        slot
+        for label in labels
+        for slot in plan(lookup.applications, lookup.profiles, [label], lookup.dialect)
+    ]
+    return {_bundle(slot): slot.source_name for slot in slots}
 
 
 def _bundle(slot: Slot[str]) -> tuple[str, str, str]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Mapping, Sequence
+import logging
+import time
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from .backend import (
@@ -18,50 +21,69 @@ from .backend import (
     PlainFileBackend,
     RefreshingBackend,
     StampedBackend,
+    TellingBackend,
     default_label_of,
     find,
     versioned,
 )
 from .environment.overlay import DEFAULT_LABEL, Lookup
+from .environment.rendering import content_version
 from .errors import BackendError, ConfigNotFound
 from .label_folders import LabelFolders, label_folders_of
 from .versions import ANYTHING, Changed, Expected, Stored, Work
+from .weights import is_large
 
 __all__ = ["CompositeConfigBackend"]
 
+_PAUSE = 1.0  # seconds between attempts at an optional member that is away
+_ATTEMPT = 30.0  # seconds of one, for which nobody else waits
+
+_logger = logging.getLogger("pyconfserve.composite")
+
 
 class CompositeConfigBackend:
-    """The bundles of *members*, highest precedence first; saves go to the first.
+    """The bundles of *members*, highest precedence first; saves go to one of them.
 
-    A member that has not the label asked for fails the lookup, unless *is_lenient*:
-    then it contributes nothing (Spring's `fail-on-composite-error: false`).
+    That is the one at *writable*, counted from 0. A member that is away, or has not the
+    label asked for, fails the lookup; one of those at *optional* contributes nothing
+    then (Spring's `fail-on-composite-error: false`, for all of them), and while it is
+    away only one request in *pause* seconds waits for it.
     """
 
     def __init__(
-        self, members: Sequence[ConfigBackend], *, is_lenient: bool = False
+        self,
+        members: Sequence[ConfigBackend],
+        *,
+        writable: int = 0,
+        optional: Collection[int] = (),
+        pause: float = _PAUSE,
     ) -> None:
         self.members = tuple(members)
-        self._is_lenient = is_lenient
+        self._writable = writable
+        self._optional = frozenset(optional)
+        self._pause = pause
+        self._away: dict[int, float] = {}  # when they are asked again
 
     async def fetch(
         self, application: str, profile: str, label: str = DEFAULT_LABEL
     ) -> ConfigSource | None:
         """The bundle of the first member that has it."""
-        for member in self.members:
-            found = await member.fetch(application, profile, label)
-            if found is not None:
-                return found
+        for number, member in self._asked():
+            with self._spared(number):
+                found = await member.fetch(application, profile, label)
+                if found is not None:
+                    return found
         return None
 
     async def save(self, source: ConfigSource) -> None:
-        """Save to the first member."""
-        await self.members[0].save(source)
+        """Save to the writable member."""
+        await self._target.save(source)
 
     async def stored(
         self, application: str, profile: str, label: str = DEFAULT_LABEL
     ) -> Stored | None:
-        """What the first member has stored; MethodNotAllowed if it has no versions."""
-        return await versioned(self.members[0]).stored(application, profile, label)
+        """What the writable member has; MethodNotAllowed if it has no versions."""
+        return await versioned(self._target).stored(application, profile, label)
 
     async def change(
         self,
@@ -71,30 +93,78 @@ class CompositeConfigBackend:
         work: Work,
         expected: Expected = ANYTHING,
     ) -> Changed:
-        """Change what the first member has stored; raises MethodNotAllowed, too."""
-        first = versioned(self.members[0])
-        return await first.change(application, profile, label, work, expected)
+        """Change what the writable member has; raises MethodNotAllowed, too."""
+        target = versioned(self._target)
+        return await target.change(application, profile, label, work, expected)
+
+    @property
+    def _target(self) -> ConfigBackend:
+        return self.members[self._writable]
 
     async def sources(self, lookup: Lookup) -> Found:
-        """The sources of all members; kept only when each of theirs can be."""
-        parts = await asyncio.gather(*(self._find(one, lookup) for one in self.members))
-        versions = [part.version for part in parts if part.version]
+        """The sources of all members; kept only when each of theirs can be.
+
+        Versions are joined; where only some members have one, a hash of the content
+        stands for the others'.
+        """
+        parts = await asyncio.gather(
+            *(self._find(number, lookup) for number in range(len(self.members)))
+        )
         seen = tuple(part.seen for part in parts)
+        sources = tuple(source for part in parts for source in part.sources)
+        if is_large(sources):
+            version = await asyncio.to_thread(_joined, parts)
+        else:
+            version = _joined(parts)
         return Found(
-            sources=tuple(source for part in parts for source in part.sources),
+            sources=sources,
             label=parts[0].label,
-            version=",".join(versions) if len(versions) == len(parts) else None,
+            version=version,
             seen=None if None in seen else seen,
             stamp=tuple(part.stamp for part in parts),
         )
 
-    async def _find(self, member: ConfigBackend, lookup: Lookup) -> Found:
+    async def _find(self, number: int, lookup: Lookup) -> Found:
+        """What one member has; nothing where it may be away, and is."""
+        if self._is_resting(number):
+            return Found(())
+        with self._spared(number):
+            try:
+                return await find(self.members[number], lookup)
+            except ConfigNotFound:
+                if number not in self._optional:
+                    raise
+        return Found(())
+
+    def _asked(self) -> Iterator[tuple[int, ConfigBackend]]:
+        """The members, each with its number, without those that are away for now."""
+        for number, member in enumerate(self.members):
+            if not self._is_resting(number):
+                yield number, member
+
+    def _is_resting(self, number: int) -> bool:
+        """Whether a member was away a moment ago, or somebody is finding out."""
+        until, now = self._away.get(number), time.monotonic()
+        if until is None:
+            return False
+        if now >= until:
+            self._away[number] = now + _ATTEMPT
+        return now < until
+
+    @contextmanager
+    def _spared(self, number: int) -> Iterator[None]:
+        """Go on without an optional member that is away, and say so once."""
         try:
-            return await find(member, lookup)
-        except ConfigNotFound:
-            if self._is_lenient:
-                return Found(())
-            raise
+            yield
+        except BackendError as error:
+            if number not in self._optional:
+                raise
+            if number not in self._away:
+                name = type(self.members[number]).__name__
+                _logger.warning("going on without a member, %s: %s", name, error)
+            self._away[number] = time.monotonic() + self._pause
+        else:
+            self._away.pop(number, None)
 
     def stamp(self, seen: Hashable) -> Hashable:
         """The stamps of the members' answers."""
@@ -117,13 +187,25 @@ class CompositeConfigBackend:
             if isinstance(member, LookingBackend):
                 member.look_again()
 
+    def on_change(self, tell: Callable[[ConfigSource], None]) -> Callable[[], None]:
+        """Hand on what members tell that can."""
+        able = [one for one in self.members if isinstance(one, TellingBackend)]
+        ends = [one.on_change(tell) for one in able]
+
+        def end() -> None:
+            for each in ends:
+                each()
+
+        return end
+
     async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
         """The plain file of the first member that has it."""
-        for member in self.members:
+        for number, member in self._asked():
             if isinstance(member, PlainFileBackend):
-                found = await member.file(lookup, path)
-                if found is not None:  # nobody tells when one before has it, too
-                    return PlainFile(found.data, found.modified)
+                with self._spared(number):
+                    found = await member.file(lookup, path)
+                    if found is not None:  # nobody tells when one before has it, too
+                        return PlainFile(found.data, found.modified)
         return None
 
     async def refresh(self) -> None:
@@ -136,26 +218,38 @@ class CompositeConfigBackend:
                 raise error
 
     def health(self) -> Mapping[str, Any]:
-        """How each member is; raises BackendError when none can answer."""
+        """How each member is.
+
+        Raises BackendError when one that is needed can answer nobody, or all cannot.
+        """
         reports: list[Mapping[str, Any]] = []
-        errors: list[BackendError] = []
-        for member in self.members:
+        errors: dict[int, BackendError] = {}
+        for number, member in enumerate(self.members):
+            report: Mapping[str, Any] = {}
             try:
-                details = member.health() if isinstance(member, HealthBackend) else {}
-                reports.append({"backend": type(member).__name__, **details})
+                report = member.health() if isinstance(member, HealthBackend) else {}
             except BackendError as error:
-                errors.append(error)
-                reports.append(
-                    {"backend": type(member).__name__, "problem": str(error)}
-                )
-        if len(errors) == len(self.members):
-            raise errors[0]
+                errors[number] = error
+                report = {"problem": str(error)}
+            reports.append({"backend": type(member).__name__, **report})
+        needed = [
+            error for number, error in errors.items() if number not in self._optional
+        ]
+        if needed or len(errors) == len(self.members):
+            raise (needed or [*errors.values()])[0]
         return {"members": reports}
 
     async def open(self) -> None:
-        """Open each member that has to; raises BackendError."""
-        able = [one for one in self.members if isinstance(one, OpeningBackend)]
-        await asyncio.gather(*(one.open() for one in able))
+        """Open each member that has to; raises BackendError of one that is needed."""
+        await asyncio.gather(
+            *(self._open(number) for number in range(len(self.members)))
+        )
+
+    async def _open(self, number: int) -> None:
+        member = self.members[number]
+        if isinstance(member, OpeningBackend):
+            with self._spared(number):
+                await member.open()
 
     async def close(self) -> None:
         """Close each member that holds something open."""
@@ -165,8 +259,16 @@ class CompositeConfigBackend:
     async def list(self) -> list[ConfigSource]:
         """What any member has stored, once each."""
         found: dict[tuple[str, str, str], ConfigSource] = {}
-        for member in self.members:
-            for source in await member.list():
-                name = (source.application, source.profile, source.label)
-                found.setdefault(name, source)
+        for number, member in self._asked():
+            with self._spared(number):
+                for source in await member.list():
+                    name = (source.application, source.profile, source.label)
+                    found.setdefault(name, source)
         return [*found.values()]
+
+
+def _joined(parts: Sequence[Found]) -> str | None:
+    """The versions of all parts; None where no part has one."""
+    if not any(part.version for part in parts):
+        return None
+    return ",".join(part.version or content_version(part.sources) for part in parts)

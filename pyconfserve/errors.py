@@ -18,6 +18,7 @@
       DocumentError                 500   a stored document does not parse
       BackendError                  502   a store failed
         BackendUnavailable          503   … and trying again may help
+        BackendDenied               502   … or does not take who asks
         BackendMisconfigured        500   … and only its owner can help
         BackendTimeout              504   … or did not answer in time
         StorageFull                 507   … because there is no room left
@@ -34,13 +35,13 @@ no full stop. It never quotes stored content, credentials or a path outside of a
 from __future__ import annotations
 
 __all__ = [
-    "BackendError", "BackendMisconfigured", "BackendTimeout", "BackendUnavailable",
-    "ConfigError", "ConfigNotFound", "Conflict", "DocumentError", "ExchangeError",
-    "FetchError", "Forbidden", "InvalidRequest", "MethodNotAllowed",
-    "MissingDependency", "PathEscapes", "ProtocolError", "ReadOnlyBackend",
-    "SchemaViolation", "SettingsError", "StorageFull", "TooManyAttempts",
-    "Unauthenticated", "UnsupportedMedia", "ValueTooLarge", "VersionConflict",
-    "WrongHost",
+    "BackendDenied", "BackendError", "BackendMisconfigured", "BackendTimeout",
+    "BackendUnavailable", "ConfigError", "ConfigNotFound", "Conflict",
+    "DocumentError", "ExchangeError", "FetchError", "Forbidden", "InvalidRequest",
+    "MethodNotAllowed", "MissingDependency", "PathEscapes", "ProtocolError",
+    "ReadOnlyBackend", "SchemaViolation", "SettingsError", "StorageFull",
+    "TooManyAttempts", "Unauthenticated", "UnsupportedMedia", "ValueTooLarge",
+    "VersionConflict", "WrongHost",
 ]  # fmt: skip
 
 
@@ -178,15 +179,29 @@ class DocumentError(ConfigError):
 
 
 class BackendError(ConfigError):
-    """A store failed; the library's or the system's own error is the cause."""
+    """A store failed; the library's or the system's own error is the cause.
+
+    `place` is the address that the text begins with, if it does: for the owner of the
+    server, not for who asks it.
+    """
 
     status = 502
+    place = ""
+
+    @property
+    def public(self) -> str:
+        """What is wrong, without the place."""
+        return str(self).removeprefix(f"{self.place}: ") if self.place else str(self)
 
 
 class BackendUnavailable(BackendError):
     """A store failed in a way that may pass."""
 
     status = 503
+
+
+class BackendDenied(BackendError):
+    """A store does not take who asks: the wrong user, or without the right to it."""
 
 
 class BackendMisconfigured(BackendError):

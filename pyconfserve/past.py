@@ -97,7 +97,7 @@ def past_of(backend: ConfigBackend) -> Past:
     """The past of *backend*; raises ConfigNotFound where none is kept."""
     if not isinstance(backend, HistoricBackend):
         raise ConfigNotFound(
-            "no history is kept here: a folder keeps none, a git repository named by "
-            "its URI does"
+            "no history is kept here: a git repository named by its URI keeps one, and "
+            "so do SQLite and PostgreSQL"
         )
     return backend.past

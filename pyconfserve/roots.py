@@ -1,4 +1,4 @@
-"""What ROOT on the command line means: a folder, or the address of a repository."""
+"""What ROOT on the command line means: a folder, a repository, or a store."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 from typing import Any
 
+from .addresses import store_type
 from .errors import SettingsError
 
 __all__ = ["settings_of"]
@@ -19,8 +20,13 @@ def settings_of(root: str) -> dict[str, Any]:
 
     `https:`, `ssh:`, `file:` and `git@host:path` are git repositories, and so is a
     folder that is a bare one; `git+` in front makes any path one. What is not encrypted
-    has to stand in settings. Raises SettingsError.
+    has to stand in settings. `sqlite:`, `postgresql:`, `etcd:` and `etcds:` are stores,
+    `memory:` is one that ends with its process. Raises SettingsError.
     """
+    if root == "memory:":
+        return {"backend_type": "memory"}
+    if store := store_type(root):
+        return {"backend_type": store, "store_uri": root}
     if root.startswith("git+"):
         return {"backend_type": "git", "git_uri": _safe(root.removeprefix("git+"))}
     if _GIT.fullmatch(_safe(root)) or _is_bare_repository(root):

@@ -16,6 +16,7 @@ __all__ = [
     "count",
     "label",
     "locations",
+    "members",
     "one_of",
     "options",
     "port",
@@ -96,6 +97,14 @@ def options(value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ValueError("expected names and values")
     return {str(name).replace("-", "_"): option for name, option in value.items()}
+
+
+def members(value: Any) -> tuple[str | dict[str, Any], ...]:
+    """Backends in order: each is settings, or a text that stands where ROOT does."""
+    found = value if isinstance(value, list | tuple) else texts(value)
+    if not all(isinstance(one, str | Mapping) for one in found):
+        raise ValueError("expected a list of backends, each with its settings")
+    return tuple(one if isinstance(one, str) else dict(one) for one in found)
 
 
 def users(value: Any) -> str | tuple[Any, ...]:

@@ -60,10 +60,39 @@ class Settings:
     backend_type: str = _setting(
         "backend.type",
         "filesystem",
-        "filesystem, memory, git, or module:Class for one's own",
+        "filesystem, memory, git, sqlite, postgresql, etcd, redis, composite, "
+        "or module:Class",
     )
     backend_options: Mapping[str, Any] = _setting(
         "backend.options", {}, "keyword arguments for module:Class", kinds.options
+    )
+    members: tuple[Any, ...] = _setting(
+        "backend.members", (), "of a composite: settings of backends", kinds.members
+    )
+    store_uri: str | None = _setting(
+        "backend.uri", None, "the address of sqlite, postgresql, etcd or redis"
+    )
+    store_username: str = _setting("backend.username", "", "a user of that store")
+    store_password: str = _setting("backend.password", "", "and the password")
+    store_password_file: str = _setting(
+        "backend.password-file", "", "or a file that holds it"
+    )
+    store_ca_file: str = _setting(
+        "backend.ca-file", "", "who signed the store's certificate, in PEM"
+    )
+    store_client_cert: str = _setting("backend.client-cert", "", "what etcds asks for")
+    store_client_key: str = _setting("backend.client-key", "", "and its private key")
+    store_poll: float = _setting(
+        "backend.poll-interval",
+        30.0,
+        "seconds between looks without a notice",
+        kinds.seconds,
+    )
+    snapshot: str = _setting(
+        "backend.snapshot",
+        "",
+        "a file to start from while the store is away",
+        flag="--snapshot",
     )
     git_uri: str | None = _setting(
         "backend.git.uri", None, "the repository of backend.type git"

@@ -8,6 +8,7 @@ from dataclasses import Field, fields
 from functools import partial
 from typing import Any
 
+from .addresses import store_type
 from .environment import formats, placeholders, properties
 from .environment.activation import is_active
 from .errors import ConfigError, InvalidRequest, SettingsError
@@ -15,6 +16,7 @@ from .settings import PREFIX, Settings, variable_of
 
 __all__ = [
     "collect",
+    "collect_below",
     "collect_variables",
     "nearest",
     "parse_fields",
@@ -32,8 +34,10 @@ def relaxed(key: str) -> str:
     return key.replace("-", "").replace("_", "").lower()
 
 
-_KNOWN = {relaxed(PREFIX + setting.metadata["key"]): setting for setting in _FIELDS}
-_TREES = [relaxed(PREFIX + key) for key in ("backend.options", "users")]
+_KEYS = [PREFIX + setting.metadata["key"] for setting in _FIELDS]
+_KNOWN = {relaxed(key): setting for key, setting in zip(_KEYS, _FIELDS, strict=True)}
+_MAPS = ("backend.options", "backend.members", "users")
+_TREES = [relaxed(PREFIX + key) for key in _MAPS]
 
 
 def parse_setting(setting: Field[Any], value: Any, source: str) -> Any:
@@ -79,10 +83,29 @@ def collect(source: Any, environ: Mapping[str, str], where: str = "") -> dict[st
         else _of_getter(source)
     )
     fill = partial(_filled, environ=environ, source=where)
-    return {
-        setting.name: parse_setting(setting, fill(value), where)
-        for setting, value in found
-    }
+    return _typed(
+        {
+            setting.name: parse_setting(setting, fill(value), where)
+            for setting, value in found
+        }
+    )
+
+
+def collect_below(
+    start: str, tree: Mapping[str, Any], also: Iterable[str] = ()
+) -> dict[str, Any]:
+    """The parsed settings that a *tree* of those below *start* has, by field name.
+
+    Its texts are filled in already. Names *also* known there are the caller's. Raises
+    SettingsError.
+    """
+    start = f"{PREFIX}{start}."
+    known = [key for key in _KEYS if key.startswith(start)]
+    below = {start + name: value for name, value in tree.items()}
+    found = _of_mapping(below, "", [*known, *(start + name for name in also)])
+    return _typed(
+        {setting.name: parse_setting(setting, value, "") for setting, value in found}
+    )
 
 
 def collect_variables(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -91,12 +114,20 @@ def collect_variables(environ: Mapping[str, str]) -> dict[str, Any]:
     `PYCONFSERVE_PORT=tcp://10.0.0.1:8888` is none: Kubernetes sets it in every pod
     beside a Service of the name `pyconfserve`.
     """
-    return {
-        setting.name: parse_setting(setting, environ[variable], variable)
-        for setting in _FIELDS
-        if (variable := variable_of(setting)) in environ
-        and not environ[variable].startswith("tcp://")
-    }
+    return _typed(
+        {
+            setting.name: parse_setting(setting, environ[variable], variable)
+            for setting in _FIELDS
+            if (variable := variable_of(setting)) in environ
+            and not environ[variable].startswith("tcp://")
+        }
+    )
+
+
+def _typed(fields: dict[str, Any]) -> dict[str, Any]:
+    """*fields*, with the type of backend that the address of a store says."""
+    kind = store_type(fields.get("store_uri", ""))
+    return {"backend_type": kind, **fields} if kind else fields
 
 
 def read_file(path: str) -> dict[str, Any]:
@@ -124,11 +155,11 @@ def read_file(path: str) -> dict[str, Any]:
 
 
 def _of_mapping(
-    source: Mapping[str, Any], where: str
+    source: Mapping[str, Any], where: str, known: Iterable[str] = _KEYS
 ) -> Iterable[tuple[Field[Any], Any]]:
     """The settings in a mapping, nested, flat or both; what is not ours is left alone.
 
-    Raises SettingsError for an unknown key below PREFIX.
+    Raises SettingsError for an unknown key below PREFIX, with the nearest *known* one.
     """
     values: dict[str, Any] = {}
     trees: dict[str, dict[str, Any]] = {}
@@ -142,7 +173,6 @@ def _of_mapping(
         elif name in _KNOWN:
             values[name] = value
         elif f"{name}.".startswith(relaxed(PREFIX)):
-            known = [PREFIX + setting.metadata["key"] for setting in _FIELDS]
             raise SettingsError(nearest(key, known), key, where)
     if trees:
         from .environment.nesting import nest  # few settings are trees

@@ -1,4 +1,4 @@
-"""The backends that a Java server's settings name: folders, git, several as one."""
+"""The backends that a Java server's settings name: folders, git, tables, several."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from .settings import Settings
 from .settings_sources import nearest, relaxed
 from .spring_git import GitDefaults, make_git_backend
 from .spring_git_names import canonical
+from .spring_jdbc import JDBC_NAMES, jdbc_backend
+from .spring_redis import REDIS_NAMES, redis_backend
 from .spring_settings import NATIVE_NAMES, SERVER, SpringSettings
 
 __all__ = ["spring_backend", "spring_options"]
@@ -26,7 +28,7 @@ _COMPOSITE = re.compile(rf"{re.escape(SERVER)}composite\[(\d+)\]\.(.+)")
 _LAST = 2**31 - 1  # the order of what has none, in Java
 # Other profiles of Spring's that are stores: what they hold must not be left out.
 _OTHER_STORES = (
-    *("subversion", "vault", "jdbc", "redis", "mongodb", "credhub", "awss3"),
+    *("subversion", "vault", "mongodb", "credhub", "awss3"),
     *("awsparamstore", "awssecretsmanager", "secret-manager"),
 )
 
@@ -51,13 +53,15 @@ def spring_backend(spring: SpringSettings, settings: Settings) -> ConfigBackend:
             for index, member in _members(values).items()
         ]
         return _composite(members, values)
-    if "native" not in profiles:
-        return _git(values, settings)
-    if "git" not in profiles:
-        return _only_native(values, settings)
-    native, git = _only_native(values, settings), _git(values, settings)
-    is_first = _order(values, "native") <= _order(values, "git")
-    return _composite([native, git] if is_first else [git, native], values)
+    # In Java's order where none is set; the default of all is git.
+    named = [
+        kind
+        for kind in _PROFILES
+        if kind in profiles and _is_on(values, f"{SERVER}{kind}.enabled")
+    ] or ["git"]
+    named.sort(key=lambda kind: _order(values, kind))
+    backends = [_PROFILES[kind](values, settings) for kind in named]
+    return backends[0] if len(backends) == 1 else _composite(backends, values)
 
 
 def spring_options(spring: SpringSettings) -> dict[str, Any]:
@@ -74,7 +78,9 @@ def _composite(
     members: list[ConfigBackend], values: Mapping[str, str]
 ) -> CompositeConfigBackend:
     fails = _is_on(values, f"{SERVER}fail-on-composite-error")
-    return CompositeConfigBackend(members, is_lenient=not fails)
+    return CompositeConfigBackend(
+        members, optional=() if fails else range(len(members))
+    )
 
 
 def _below(values: Mapping[str, str], start: str) -> dict[str, str]:
@@ -88,6 +94,15 @@ def _below(values: Mapping[str, str], start: str) -> dict[str, str]:
 def _git(values: Mapping[str, str], settings: Settings) -> ConfigBackend:
     start = f"{SERVER}git."
     return make_git_backend(_below(values, start), start, _defaults(values, settings))
+
+
+def _jdbc(values: Mapping[str, str], settings: Settings) -> ConfigBackend:
+    start = f"{SERVER}jdbc."
+    return jdbc_backend(_below(values, start), start, values)
+
+
+def _redis(values: Mapping[str, str], settings: Settings) -> ConfigBackend:
+    return redis_backend(values)
 
 
 def _as_springs(settings: Settings) -> dict[str, str]:
@@ -166,6 +181,14 @@ def _member(
     if kind == "git":
         given = {_of_git(name, start): text for name, text in member.items()}
         return make_git_backend(given, start, _defaults(values, settings))
+    if kind == "jdbc":
+        names = (*JDBC_NAMES, "type")
+        given = {_known(name, names, start): text for name, text in member.items()}
+        return jdbc_backend(given, start, values)
+    if kind == "redis":
+        for name in member:
+            _known(name, (*REDIS_NAMES, "type"), start)
+        return redis_backend(values)
     problem = f"backends of type {kind or 'none'} are not served yet"
     raise SettingsError(problem, f"{SERVER}composite")
 
@@ -187,7 +210,7 @@ def _known(name: str, names: tuple[str, ...], start: str) -> str:
 
 def _order(values: Mapping[str, str], kind: str) -> int:
     key = f"{SERVER}{kind}.order"
-    text = values.get(key, str(_LAST)).strip()
+    text = values.get(key, str(_LAST - 10 if kind == "jdbc" else _LAST)).strip()
     if not re.fullmatch(r"-?[0-9]{1,10}", text):
         raise SettingsError("expected a whole number", key)
     return int(text)
@@ -198,3 +221,6 @@ def _is_on(values: Mapping[str, str], key: str, default: str = "true") -> bool:
         return boolean(values.get(key, default))
     except ValueError as error:
         raise SettingsError(str(error), key) from error
+
+
+_PROFILES = {"native": _only_native, "git": _git, "jdbc": _jdbc, "redis": _redis}

@@ -17,6 +17,8 @@ from .environment.values import text_of
 from .errors import SettingsError
 from .settings_sources import nearest, relaxed
 from .spring_git_names import GIT_NAMES, canonical, variable_names
+from .spring_jdbc import DATASOURCE, JDBC_NAMES
+from .spring_redis import REDIS, REDIS_NAMES
 from .spring_tls import TLS, TLS_NAMES, tls_fields
 from .spring_users import USER_NAMES, users_of
 
@@ -46,6 +48,10 @@ _READ = (
     *(f"{SERVER}{name}" for name in ("fail-on-composite-error", "native.order")),
     f"{SERVER}reverse-location-order",
     *(f"{SERVER}native.{name}" for name in NATIVE_NAMES),
+    *(f"{SERVER}jdbc.{name}" for name in JDBC_NAMES),
+    *DATASOURCE,
+    *(f"{SERVER}redis.{name}" for name in REDIS_NAMES),
+    *REDIS,
     *USER_NAMES,
     *TLS_NAMES,
 )

@@ -1,8 +1,8 @@
 """Waiting for answers to change: one look at each distinct answer, whoever waits.
 
-Stamps are looked at ten times a second and at once after a save here, what the save
-names first; a backend without one is asked again each second. While nobody waits,
-nothing runs.
+Stamps are looked at ten times a second and at once after a save here, or a change that
+the backend tells of, what that names first; a backend without one is asked again each
+second. While nobody waits, nothing runs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import deque
 from contextlib import suppress
 
 from .answers import NOTHING_STORED, Answer, Answers, Key, answer_key
-from .backend import ConfigSource
+from .backend import ConfigSource, TellingBackend
 from .environment.overlay import Lookup
 from .errors import ConfigError, ConfigNotFound
 from .server import ConfigServer
@@ -182,6 +182,8 @@ class Watches:
                 loop.call_soon_threadsafe(note, source)
 
         self._server.after_save.add(tell)
+        backend = self._server.backend
+        end = backend.on_change(tell) if isinstance(backend, TellingBackend) else None
         took = 0.0
         try:
             while True:
@@ -197,6 +199,8 @@ class Watches:
                 took = loop.time() - began
         finally:
             self._server.after_save.discard(tell)
+            if end is not None:
+                end()
 
     async def _look(self, turns: asyncio.Semaphore, saved: _Saved) -> None:
         """Read what may have changed, first what was *saved*."""

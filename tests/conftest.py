@@ -10,6 +10,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 pytest.register_assert_rewrite("backend_contract")
+from redis_server import redis_server, redis_url  # noqa: E402, F401
+from store_servers import (  # noqa: E402
+    etcd_server,  # noqa: F401
+    etcd_url,  # noqa: F401
+    postgresql_server,  # noqa: F401
+    postgresql_url,  # noqa: F401
+)
 
 
 @pytest.fixture(autouse=True)

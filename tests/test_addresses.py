@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyconfserve.addresses import is_web, shown
+from pyconfserve.addresses import is_web, shown, store_type
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,15 @@ from pyconfserve.addresses import is_web, shown
         ("ssh://git@example.com/r", "ssh://git@example.com/r"),
         ("ssh://git:secret@example.com:22/r", "ssh://example.com:22/r"),
         ("redis://:secret@example.com/0", "redis://example.com/0"),
+        ("postgresql://user:secret@h:5432/db", "postgresql://h:5432/db"),
+        ("postgres://user:se/cr@et@h/db?sslmode=require", "postgres://h/db"),
+        ("postgresql://h/db?password=secret&x=y", "postgresql://h/db"),
+        ("postgresql://h/db?password=secret&x=y@z", "postgresql://z"),  # too little, never too much
+        ("postgresql://user@h/db", "postgresql://h/db"),
+        ("postgresql://u:se?cret@h/db", "postgresql://h/db"),
+        ("ETCDS://user:secret@h:2379/cfg", "ETCDS://h:2379/cfg"),
+        ("etcd://h:2379,i:2379/cfg", "etcd://h:2379,i:2379/cfg"),
+        ("sqlite:///var/lib/cfg.db", "sqlite:///var/lib/cfg.db"),
         ("git@example.com:r", "git@example.com:r"),
         ("/etc/cfg", "/etc/cfg"),
     ],
@@ -44,3 +53,24 @@ def test_credentials_are_not_shown(uri, expected):
 def test_the_web_is_http_with_or_without_tls(uri, expected):
     """In any case of letters."""
     assert expected is is_web(uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("sqlite:///x.db", "sqlite"),
+        ("postgresql://h/db", "postgresql"),
+        ("POSTGRES://h/db", "postgresql"),
+        ("etcd://h/x", "etcd"),
+        ("etcds://h/x", "etcd"),
+        ("sqlite:x.db", None),
+        ("redis://h/0", "redis"),
+        ("rediss://h", "redis"),
+        ("mongodb://h", None),
+        ("/etcd://h", None),
+        ("", None),
+    ],
+)
+def test_the_scheme_says_which_store(uri, expected):
+    """In any case of letters."""
+    assert expected == store_type(uri)

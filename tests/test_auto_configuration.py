@@ -17,6 +17,7 @@ from pyconfserve import (
     InMemoryConfigBackend,
     Settings,
 )
+from pyconfserve.addresses import STORES
 from pyconfserve.auto_configuration import (
     BACKENDS,
     build_backend,
@@ -29,6 +30,7 @@ from pyconfserve.settings_sources import read_settings
 
 PROJECT = Path(__file__).parents[1]
 PREFIX = "pyfly.config-server."
+KNOWN = f"expected {', '.join(sorted(BACKENDS))} or module:Class"
 LOGGER = "pyconfserve.auto_configuration"
 
 
@@ -113,7 +115,7 @@ class TestBuildBackend:
 
     def test_the_table_of_types(self):
         """These, and module:Class."""
-        assert sorted(BACKENDS) == ["filesystem", "git", "memory"]
+        assert BACKENDS.keys() == {"composite", "filesystem", "git", "memory", *STORES.values()}
 
     @pytest.mark.parametrize(
         ("given", "expected"),
@@ -132,9 +134,9 @@ class TestBuildBackend:
     def test_an_unknown_type_names_the_known_ones(self):
         """The whole message."""
         with pytest.raises(SettingsError) as caught:
-            build_backend(settings(backend={"type": "redis"}))
+            build_backend(settings(backend={"type": "mongodb"}))
         assert (
-            f"{PREFIX}backend.type: expected filesystem, git, memory or module:Class"
+            f"{PREFIX}backend.type: {KNOWN}"
             == str(caught.value)
         )
 
@@ -308,9 +310,9 @@ class TestOwnClass:
             ("own_store.inner:Store", "there is no module own_store.inner"),
             ("own_store:Absent", "own_store has no Absent"),
             ("own_store:Half", "Half lacks one of the methods fetch, save and list"),
-            (":Store", "expected filesystem, git, memory or module:Class"),
-            ("own_store:", "expected filesystem, git, memory or module:Class"),
-            (".own_store:Store", "expected filesystem, git, memory or module:Class"),
+            (":Store", KNOWN),
+            ("own_store:", KNOWN),
+            (".own_store:Store", KNOWN),
         ],
     )
     def test_what_is_no_backend_is_named(self, importable, backend_type, problem):

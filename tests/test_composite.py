@@ -10,9 +10,10 @@ import pytest
 from backend_contract import VersionedContract
 
 from pyconfserve import ConfigServer, FilesystemConfigBackend, InMemoryConfigBackend
-from pyconfserve.backend import ConfigSource, Found
+from pyconfserve.backend import ConfigSource, Found, find
 from pyconfserve.composite import CompositeConfigBackend
 from pyconfserve.environment.overlay import Lookup, make_lookup
+from pyconfserve.environment.rendering import content_version
 from pyconfserve.errors import BackendUnavailable, ConfigNotFound
 
 
@@ -37,6 +38,20 @@ class Elsewhere(InMemoryConfigBackend):
         if self.error:
             raise self.error
         return Found((), version=self.version)
+
+    async def fetch(self, *names: str) -> ConfigSource | None:
+        if self.error:
+            raise self.error
+        return await super().fetch(*names)
+
+    async def list(self) -> list[ConfigSource]:
+        if self.error:
+            raise self.error
+        return []
+
+    async def open(self) -> None:
+        if self.error:
+            raise self.error
 
     def health(self) -> dict[str, Any]:
         if self.error:
@@ -86,23 +101,115 @@ def test_an_answer_with_a_part_that_cannot_be_kept_is_not_kept() -> None:
     assert asyncio.run(composite.sources(make_lookup("orders"))).seen is None
 
 
-def test_a_missing_label_fails_all_unless_lenient() -> None:
-    """As Spring's fail-on-composite-error."""
-    members = [filled(1), Elsewhere(ConfigNotFound("no such label"))]
+@pytest.mark.parametrize(
+    "error", [ConfigNotFound("no such label"), BackendUnavailable("away")], ids=repr
+)
+def test_a_member_that_cannot_answer_fails_all_unless_optional(error: Exception) -> None:
+    """As Spring's fail-on-composite-error; the answer without it is not kept."""
+    members = [filled(1), Elsewhere(error)]
     lookup = make_lookup("orders", "prod")
-    with pytest.raises(ConfigNotFound):
+    with pytest.raises(type(error)):
         asyncio.run(CompositeConfigBackend(members).sources(lookup))
-    lenient = CompositeConfigBackend(members, is_lenient=True)
-    assert len(asyncio.run(lenient.sources(lookup)).sources) == 1
+    found = asyncio.run(CompositeConfigBackend(members, optional=[1]).sources(lookup))
+    assert (len(found.sources), found.seen) == (1, None)
+    with pytest.raises(type(error)):
+        asyncio.run(CompositeConfigBackend(members, optional=[0]).sources(lookup))
 
 
-def test_versions_are_joined_where_all_have_one() -> None:
-    """Else the content's own is taken."""
-    lookup = make_lookup("orders")
-    both = CompositeConfigBackend([Elsewhere(version="1"), Elsewhere(version="2")])
-    one = CompositeConfigBackend([Elsewhere(version="1"), filled(1)])
-    versions = [asyncio.run(found.sources(lookup)).version for found in (both, one)]
-    assert versions == ["1,2", None]
+def test_an_optional_member_that_is_away_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """And again when it has been back in between."""
+    member = Elsewhere(BackendUnavailable("away"))
+    composite = CompositeConfigBackend([filled(1), member], optional=[1], pause=0)
+    lookup = make_lookup("orders", "prod")
+    for error in (member.error, member.error, None, BackendUnavailable("gone")):
+        member.error = error
+        asyncio.run(composite.sources(lookup))
+    start = "going on without a member, Elsewhere:"
+    assert caplog.messages == [f"{start} away", f"{start} gone"]
+
+
+def test_few_wait_for_an_optional_member_that_is_away() -> None:
+    """One in each pause, and nobody beside the one who is finding out."""
+
+    class Slow(Elsewhere):
+        asked = 0
+
+        async def sources(self, lookup: Lookup) -> Found:
+            self.asked += 1
+            if self.asked > 1:
+                await others
+            raise BackendUnavailable("away")
+
+    async def ask() -> list[int]:
+        nonlocal others
+        others = asyncio.get_running_loop().create_future()
+        lookup = make_lookup("orders", "prod")
+        counts = []
+        for pause in (60, 0):
+            slow = Slow()
+            composite = CompositeConfigBackend([filled_one, slow], optional=[1], pause=pause)
+            await composite.sources(lookup)
+            waiting = asyncio.ensure_future(composite.sources(lookup))
+            await asyncio.sleep(0)
+            await composite.sources(lookup)  # does not wait for that one
+            counts.append(slow.asked)
+            if pause == 0:
+                others.set_result(None)
+            await waiting
+        return counts
+
+    filled_one = filled(1)
+    others: asyncio.Future[None]
+    assert asyncio.run(ask()) == [1, 2]
+
+
+def test_only_a_member_that_is_needed_has_to_open() -> None:
+    """An optional one may come later."""
+    error = BackendUnavailable("away")
+    with pytest.raises(BackendUnavailable):
+        asyncio.run(CompositeConfigBackend([Elsewhere(error)]).open())
+    asyncio.run(CompositeConfigBackend([Elsewhere(error)], optional=[0]).open())
+
+
+def test_saves_go_to_the_writable_member() -> None:
+    """And what is stored, and its version, is what that one has."""
+    one, two = filled(1), filled(2)
+    composite = CompositeConfigBackend([one, two], writable=1)
+    names = "orders", "prod", "main"
+    stored = asyncio.run(composite.stored(*names))
+    assert stored is not None
+    assert stored.properties == {"a": 2}
+    asyncio.run(composite.save(ConfigSource(*names, {"a": 3})))
+    asyncio.run(composite.change(*names, lambda tree: {**(tree() or {}), "b": 4}))
+    values = [asyncio.run(member.stored(*names)) for member in (one, two)]
+    assert [value.properties for value in values if value] == [{"a": 1}, {"a": 3, "b": 4}]
+
+
+def test_a_listing_and_a_bundle_go_on_without_an_optional_member() -> None:
+    """What the others have is there."""
+    away = Elsewhere(BackendUnavailable("away"))
+    composite = CompositeConfigBackend([away, filled(1)], optional=[0])
+    found = asyncio.run(composite.fetch("orders", "prod"))
+    assert found == ConfigSource("orders", "prod", "main", {"a": 1})
+    assert [one.application for one in asyncio.run(composite.list())] == ["orders"]
+
+
+def test_versions_are_joined() -> None:
+    """A hash of the content stands for one that is missing, and for all the server's own."""
+    lookup = make_lookup("orders", "prod")
+    composites = [
+        [Elsewhere(version="1"), Elsewhere(version="2")],
+        [Elsewhere(version="1"), filled(1)],
+        [filled(1), filled(2)],
+    ]
+    versions = [
+        asyncio.run(CompositeConfigBackend(members).sources(lookup)).version
+        for members in composites
+    ]
+    sources = asyncio.run(find(filled(1), lookup)).sources
+    assert versions == ["1,2", f"1,{content_version(sources)}", None]
 
 
 def test_a_plain_file_comes_from_the_first_that_has_it(tmp_path: Path) -> None:
@@ -115,9 +222,9 @@ def test_a_plain_file_comes_from_the_first_that_has_it(tmp_path: Path) -> None:
 
 
 def test_health_is_that_of_the_members() -> None:
-    """Down only when none of them can answer."""
+    """Down when one that is needed cannot answer, or none can."""
     away = Elsewhere(BackendUnavailable("away"))
-    report = CompositeConfigBackend([away, Elsewhere(), filled(1)]).health()
+    report = CompositeConfigBackend([away, Elsewhere(), filled(1)], optional=[0]).health()
     assert report == {
         "members": [
             {"backend": "Elsewhere", "problem": "away"},
@@ -125,8 +232,9 @@ def test_health_is_that_of_the_members() -> None:
             {"backend": "InMemoryConfigBackend"},
         ]
     }
-    with pytest.raises(BackendUnavailable):
-        CompositeConfigBackend([away]).health()
+    for members, optional in (([away, filled(1)], [1]), ([away, away], [0, 1])):
+        with pytest.raises(BackendUnavailable):
+            CompositeConfigBackend(members, optional=optional).health()
 
 
 def test_all_members_are_refreshed_and_closed() -> None:
@@ -138,6 +246,23 @@ def test_all_members_are_refreshed_and_closed() -> None:
     asyncio.run(composite.close())
     calls = [member.calls for member in members if isinstance(member, Elsewhere)]
     assert calls == [["refresh", "close"]] * 2
+
+
+def test_what_members_tell_is_handed_on() -> None:
+    """So that who waits hears at once of changes by others; until it is ended."""
+
+    class Telling(Elsewhere):
+        def on_change(self, tell: Any) -> Any:
+            self.tells = [tell]
+            return self.tells.clear
+
+    one, two = Telling(), Telling()
+    told: list[ConfigSource] = []
+    end = CompositeConfigBackend([filled(1), one, two]).on_change(told.append)
+    for member in (one, two):
+        member.tells[0](ConfigSource("orders", "prod"))
+    end()
+    assert (len(told), one.tells, two.tells) == (2, [], [])
 
 
 def test_overrides_are_above_all() -> None:

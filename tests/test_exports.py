@@ -70,8 +70,13 @@ SIGNATURES = [
 OPTIONAL = {
     "pyconfserve.adapters.cryptography": "cryptography",
     "pyconfserve.adapters.jsonschema": "jsonschema",
+    "pyconfserve.adapters.postgresql": "psycopg",
+    "pyconfserve.adapters.postgresql_sessions": "psycopg",
     "pyconfserve.adapters.prometheus": "prometheus_client",
     "pyconfserve.adapters.httpx": "httpx",
+    "pyconfserve.adapters.redis": "redis",
+    "pyconfserve.adapters.redis_client": "redis",
+    "pyconfserve.adapters.redis_hashes": "redis",
     "pyconfserve.adapters.pydantic_settings": "pydantic_settings",
     "pyconfserve.adapters.starlette": "starlette",
     "pyconfserve.environment.formats.yaml": "yaml",

@@ -25,7 +25,7 @@ class Remembering(InMemoryConfigBackend):
 )
 def test_a_store_without_a_past_says_so(make, tmp_path):
     """Nobody is given an empty one."""
-    expected = "^no history is kept here: a folder keeps none, a git repository named by its URI does$"
+    expected = "^no history is kept here: a git repository named by its URI keeps one, and so do SQLite and PostgreSQL$"
     with pytest.raises(ConfigNotFound, match=expected):
         past_of(make(tmp_path))
 

@@ -16,10 +16,14 @@ from pathlib import Path
 import pytest
 
 from pyconfserve import Settings, __version__
+from pyconfserve.addresses import STORES
 from pyconfserve.auto_configuration import BACKENDS
+from pyconfserve.commands import COMMANDS
 from pyconfserve.http import connection, grammar
 from pyconfserve.http.users_file import UsersFile
+from pyconfserve.members import read_members
 from pyconfserve.settings import flag_of, variable_of
+from pyconfserve.settings_sources import read_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -75,7 +79,7 @@ def test_every_block_is_run_here() -> None:
     kinds = [kind for kind, _ in BLOCKS]
     assert (
         sorted(kinds)
-        == ["dockerfile", "ini"] + ["python"] * 8 + ["sh"] * 7
+        == ["dockerfile", "ini"] + ["python"] * 8 + ["sh"] * 7 + ["yaml"]
     )
 
 
@@ -225,6 +229,22 @@ def test_vendoring_works(tmp_path: Path) -> None:
     assert done.stdout == "shop._vendor.pyconfserve.server\n"
 
 
+def test_composite_block_is_understood(tmp_path: Path) -> None:
+    """Its members are what the text says: a folder, a repository, a store that is saved to."""
+    path = tmp_path / "settings.yml"
+    path.write_text(block("yaml", "composite"))
+    members = read_members(read_settings(path))
+    kinds = [
+        (member.settings.backend_type, member.is_required, member.is_writable)
+        for member in members
+    ]
+    assert kinds == [
+        ("filesystem", True, False),
+        ("git", False, False),
+        ("postgresql", True, True),
+    ]
+
+
 @pytest.mark.parametrize("language", ["dockerfile", "ini"])
 def test_service_command_runs(language: str, tmp_path: Path) -> None:
     """The commands that Docker and systemd would run start, with another folder and port."""
@@ -262,6 +282,13 @@ def test_every_setting_is_named() -> None:
 def test_every_backend_type_is_named() -> None:
     """Each type of backend stands in the table of settings."""
     assert all(f"`{name}`" in TEXT for name in BACKENDS)
+
+
+def test_every_store_and_command_is_named() -> None:
+    """Each scheme of a store's address, and each command."""
+    assert all(f"`{scheme}://" in TEXT for scheme in STORES if scheme != "postgres")
+    missing = [name for name in COMMANDS if f"pyconfserve {name} " not in TEXT]
+    assert [name for name in missing if name not in ("serve", "user")] == []
 
 
 def test_wire_limits_are_as_stated() -> None:

@@ -16,6 +16,16 @@ REPOSITORIES = {
     "file-one-slash": "file:/srv/repo.git",
     "large-letters": "HTTPS://user:secret@example.com/org/repo",
 }
+STORES = {
+    "sqlite": ("sqlite:///var/lib/cfg.db", "sqlite"),
+    "postgresql": ("postgresql://user:secret@h/db?sslmode=require", "postgresql"),
+    "postgres": ("postgres://h/db", "postgresql"),
+    "etcd": ("etcd://h:2379/prefix", "etcd"),
+    "etcds": ("etcds://h", "etcd"),
+    "redis": ("redis://:secret@h:6379/0", "redis"),
+    "rediss": ("rediss://h", "redis"),
+    "large-letters": ("SQLITE:///x.db", "sqlite"),
+}
 FOLDERS = {
     "absolute": "/etc/cfg",
     "relative": "cfg",
@@ -30,6 +40,17 @@ FOLDERS = {
 def test_an_address_is_a_git_repository(root):
     """Those that are encrypted, and files."""
     assert {"backend_type": "git", "git_uri": root} == settings_of(root)
+
+
+@pytest.mark.parametrize(("root", "kind"), STORES.values(), ids=STORES)
+def test_an_address_with_its_scheme_is_a_store(root, kind):
+    """It is kept as it is: it may hold a password, and options."""
+    assert {"backend_type": kind, "store_uri": root} == settings_of(root)
+
+
+def test_memory_is_a_store_without_an_address():
+    """It is for trying things out."""
+    assert settings_of("memory:") == {"backend_type": "memory"}
 
 
 @pytest.mark.parametrize("root", FOLDERS.values(), ids=FOLDERS)
@@ -69,7 +90,7 @@ def test_what_is_not_encrypted_stands_in_settings_only(root):
     ) == str(caught.value)
 
 
-@pytest.mark.parametrize("root", ["ftp://user:s3cret@a.b/c", "s3://bucket", "redis://a.b"])
+@pytest.mark.parametrize("root", ["ftp://user:s3cret@a.b/c", "s3://bucket", "mongodb://a.b"])
 def test_an_address_of_nothing_we_know_is_refused(root):
     """It is no folder either, and may hold a password."""
     with pytest.raises(SettingsError) as caught:

@@ -456,3 +456,15 @@ class TestVariables:
             str(caught.value)
             == "PYCONFSERVE_PORT: pyfly.config-server.port: expected a port from 0 to 65535"
         )
+
+
+def test_the_address_of_a_store_says_its_type():
+    """In a file or in a variable; a type that is given beside it stands."""
+    uri = {"pyfly.config-server.backend.uri": "etcd://h/x"}
+    found = [
+        read_settings(uri, {}).backend_type,
+        collect_variables({"PYCONFSERVE_STORE_URI": "postgres://h/x"})["backend_type"],
+        read_settings({**uri, "pyfly.config-server.backend.type": "memory"}, {}).backend_type,
+        read_settings({"pyfly.config-server.backend.uri": "x"}, {}).backend_type,
+    ]
+    assert found == ["etcd", "postgresql", "memory", "filesystem"]

@@ -1,6 +1,7 @@
 """spring_backends: the backend that a Java server's settings name, or why none."""
 
 import asyncio
+import sqlite3
 import subprocess
 
 import pytest
@@ -108,7 +109,7 @@ class TestProfiles:
         ours = settings(str(folders / "two"))
         assert served(flat, settings=ours) == [{"who": "two master"}, {"who": "two ."}]
 
-    @pytest.mark.parametrize("name", ["vault", "jdbc", "awss3"])
+    @pytest.mark.parametrize("name", ["vault", "mongodb", "awss3"])
     @pytest.mark.parametrize("others", ["", "git,", "composite,"])
     def test_other_stores_are_refused(self, name, others):
         """What they hold would be missing, unseen."""
@@ -444,8 +445,9 @@ class TestComposite:
         self, folders, given, is_lenient
     ):
         """fail-on-composite-error."""
-        backend = backend_of(composite(native(folders / "one"), **given))
-        backend.members = (*backend.members, Branchless(folders / "two"))
+        members = [native(folders / name) for name in ("one", "two")]
+        backend = backend_of(composite(*members, **given))
+        backend.members = (backend.members[0], Branchless(folders / "two"))
         server = ConfigServer(backend, dialect=SPRING)
         document = asyncio.run(server.fetch("orders", "prod"))
         found = document and [one["source"] for one in document["propertySources"]]
@@ -482,6 +484,93 @@ class TestComposite:
     def test_a_composite_needs_members(self):
         """None at all would be a failure at every request."""
         assert refused_backend(composite()) == f"{SERVER}composite: expected backends"
+
+
+class TestJdbc:
+    """A table of properties, as Java's server reads it; test_jdbc has its answers."""
+
+    @pytest.fixture
+    def database(self, tmp_path):
+        """The settings of a table with two rows under the label master, one under v1."""
+        path = tmp_path / "java.db"
+        rows = [("orders", None, "master"), ("orders", "prod", "master"), ("orders", "prod", "v1")]
+        database = sqlite3.connect(path)
+        database.execute('CREATE TABLE PROPERTIES (APPLICATION, PROFILE, LABEL, "KEY", "VALUE")')
+        for row in rows:
+            database.execute("INSERT INTO PROPERTIES VALUES (?, ?, ?, 'who', ?)", (*row, f"row {row[1]} {row[2]}"))
+        database.commit()
+        database.close()
+        return {"spring.profiles.active": "jdbc", "spring.datasource.url": f"jdbc:sqlite:{path}"}
+
+    def test_the_profile_is_enough(self, database):
+        """The default label is master."""
+        assert served(database) == [{"who": "row prod master"}, {"who": "row None master"}]
+        assert served(database, "v1") == [{"who": "row prod v1"}]
+
+    def test_its_own_settings(self, database):
+        """In any spelling: the queries, the label, what an incomplete request means."""
+        flat = database | {
+            f"{SERVER}jdbc.defaultLabel": "v1",
+            f"{SERVER}jdbc.sql-without-profile": "SELECT 'who', 'label ' || ? || ?",
+            f"{SERVER}JDBC.SQL": "SELECT 'n', ? || ? || ?",
+        }
+        assert served(flat) == [
+            {"n": "ordersprodv1"}, {"n": "applicationprodv1"},
+            {"who": "label ordersv1"}, {"who": "label applicationv1"},
+        ]  # fmt: skip
+        flat = database | {f"{SERVER}jdbc.config_incomplete": "true"}
+        assert served(flat) == [{"who": "row prod master"}]
+
+    def test_it_stands_before_folders_and_git(self, database, folders):
+        """As Java orders them, unless settings say otherwise."""
+        flat = database | {
+            "spring.profiles.active": "native,jdbc",
+            f"{SERVER}native.search-locations": str(folders / "one"),
+            f"{SERVER}native.add-label-locations": "false",
+        }
+        table, native = [{"who": "row prod master"}, {"who": "row None master"}], [{"who": "one ."}]
+        assert served(flat) == table + native
+        assert served(flat | {f"{SERVER}native.order": 1}) == native + table
+        assert served(flat | {f"{SERVER}jdbc.enabled": "false"}) == native
+
+    def test_a_member_of_a_composite_may_be_one(self, database, folders):
+        """The database is the one of all."""
+        plain = {"add-label-locations": "false"}
+        flat = composite(native(folders / "one", **plain), {"type": "jdbc", "default-label": "v1"})
+        assert served(database | flat) == [{"who": "one ."}, {"who": "row prod v1"}]
+
+    def test_variables_hold_what_is_secret(self, database):
+        """As Java takes them."""
+        environ = {"SPRING_DATASOURCE_URL": database.pop("spring.datasource.url"), "SPRING_DATASOURCE_PASSWORD": "x"}
+        values = read(database, environ).values
+        assert values["spring.datasource.url"].startswith("jdbc:sqlite:")
+        assert values["spring.datasource.password"] == "x"
+
+    @pytest.mark.parametrize(
+        ("given", "problem"),
+        [
+            ({"spring.datasource.url": ""}, "spring.datasource.url: expected the address of a database"),
+            ({f"{SERVER}jdbc.fail-on-error": "x"}, f"{SERVER}jdbc.fail-on-error: expected true or false"),
+            ({f"{SERVER}jdbc.order": "x"}, f"{SERVER}jdbc.order: expected a whole number"),
+        ],
+        ids=["no database", "no switch", "no number"],
+    )
+    def test_what_is_wrong_is_named(self, database, given, problem):
+        """Its key, and never the password."""
+        assert problem == refused_backend(database | given)
+
+    def test_what_a_member_does_not_know_is_an_error(self, database):
+        """As for the others."""
+        flat = composite({"type": "jdbc", "sqll": "x"})
+        assert refused_backend(database | flat) == (
+            f"{SERVER}composite[0].sqll: unknown setting, the nearest known one is {SERVER}composite[0].sql"
+        )
+
+    def test_nothing_is_saved(self, database):
+        """Java's server has no saves either."""
+        server = build_server(Settings(), read(database))
+        with pytest.raises(ReadOnlyBackend):
+            asyncio.run(server.save("orders", "prod", {}))
 
 
 class TestServer:

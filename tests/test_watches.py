@@ -285,6 +285,33 @@ def test_a_change_that_was_missed_is_found():
 # no changes
 
 
+def test_a_change_that_the_backend_tells_of_reaches_all_who_wait():
+    """At once, though it is asked each second; it is told when nobody waits any more."""
+
+    async def scenario():
+        tells = []
+
+        def on_change(tell):
+            tells.append(tell)
+            return lambda: tells.remove(tell)
+
+        backend = Unstamped()
+        backend.on_change = on_change
+        scene = Scene(backend)
+        await scene.save(1)
+        tasks = await scene.waiting(10)
+        await turns_until(lambda: tells)
+        began = asyncio.get_running_loop().time()
+        await backend.inner.save(ConfigSource("orders", "prod", properties={"a": 2}))
+        (tell,) = tells
+        await asyncio.to_thread(tell, ConfigSource("orders", "prod"))
+        assert await values_of(tasks) == [2] * 10
+        assert asyncio.get_running_loop().time() - began < 0.5
+        await turns_until(lambda: not tells)
+
+    run(scenario)
+
+
 def test_equal_bytes_wake_nobody():
     """A save of the same content is read, and those who wait wait on."""
 

@@ -13,13 +13,14 @@ __all__ = ["COMMANDS", "main"]
 
 # A row is a module here with run(arguments).
 COMMANDS = {
-    "serve": "serve a folder or a git repository over HTTP",
+    "serve": "serve a folder, a git repository or a store over HTTP",
     "get": "print the configuration that a server gives",
     "run": "run a command with it as environment variables",
     "explain": "say where each value comes from, and what it hides",
     "history": "print the commits that changed a configuration",
     "diff": "print the keys in which two labels, commits or profiles differ",
     "rollback": "save a bundle again as it was at a commit",
+    "copy": "copy all of it to another folder, repository or store",
     "check": "find what is wrong with a folder, for CI",
     "encrypt": "encrypt a text for a {cipher} value",
     "decrypt": "decrypt a {cipher} value",

@@ -92,7 +92,7 @@ def _places(options: argparse.Namespace) -> tuple[list[Place], list[Problem]]:
     for text in given:
         # As Spring's own settings write a folder; without the flag it is a repository.
         location = text.removeprefix("file:") if options.spring else text
-        if settings_of(location).get("backend_type") == "git":
+        if "root" not in settings_of(location):
             raise SettingsError("check reads folders: give it a checkout instead")
         root, pattern = split_pattern(location)
         if root not in trees:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .. import __version__
 from ..addresses import shown
 from ..errors import SettingsError
+from ..members import whole_of
 from ..roots import settings_of
 from ..settings import Settings, flag_of, help_of, variable_of
 from ..settings_sources import (
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Options", "check_folders", "read_options", "require_git"]
 
 _REPEATED = {"--search-location", "--allow-host"}
-_ROOTS = {"root", "git_uri"}
+_ROOTS = {"root", "git_uri", "store_uri", "members"}
 _OF_GIT = ("git_clone_dir", "git_refresh_rate")  # flags that mean nothing elsewhere
 _TLS = ("tls_cert", "tls_key", "tls_key_password", "tls_client_ca")
 _IN_PLACE = {"users": ("users",), "TLS": _TLS, "": ("log_format",)}
@@ -78,11 +79,16 @@ def read_options(arguments: Sequence[str]) -> Options:
     file = read_file(flags.settings) if flags.settings else {}
     spring = _spring(file, flags)
     settings = _settings(flags, file, spring)
-    what = ", ".join(settings.locations) or flags.settings
-    if settings.backend_type != "filesystem":
-        what = shown(settings.git_uri or settings.backend_type)
+    what = ", ".join(map(_what, whole_of(settings))) or flags.settings
     says_host = bool(flags.host) or spring is None or "host" in spring.fields
     return Options(arguments, settings, spring, what, says_host)
+
+
+def _what(settings: Settings) -> str:
+    """What one backend serves, for people."""
+    if settings.backend_type == "filesystem":
+        return ", ".join(settings.locations)
+    return shown(settings.store_uri or settings.git_uri or settings.backend_type)
 
 
 def _spring(
@@ -108,15 +114,16 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=_Help,
         allow_abbrev=False,
         prog="python -m pyconfserve",
-        description="Serve a folder or a git repository of configuration to Spring "
-        "Cloud Config's clients.",
+        description="Serve a folder, a git repository or a store of configuration to "
+        "Spring Cloud Config's clients.",
         epilog="A setting may also stand in the --settings file or in the environment.",
     )
     parser.add_argument(
         "root",
         nargs="?",
         metavar="ROOT",
-        help="the folder or the git repository to serve",
+        help="what to serve: a folder, a git repository, or sqlite:///FILE, "
+        "postgresql://…, etcd://HOST:2379/PREFIX, redis://HOST:6379/0, memory:",
     )
     parser.add_argument(
         "--settings", metavar="FILE", help="a YAML or .properties file of settings"
@@ -169,6 +176,9 @@ def _settings(
     for layer in (java, own, collect_variables(os.environ), given):
         if _ROOTS & layer.keys():  # it replaces the locations of the layers below
             found.pop("search_locations", None)
+        if layer is given and flags.root is not None:
+            for name in ("store_uri", "members"):
+                found.pop(name, None)
         found |= layer
     settings = Settings(**found)
     if "root" in given and settings.backend_type != "filesystem":
@@ -186,9 +196,10 @@ def _settings(
 
 def check_folders(settings: Settings) -> None:
     """Raise SettingsError for a missing folder, which the library would make."""
-    for location in settings.locations if settings.backend_type == "filesystem" else ():
-        if not os.path.isdir(location):
-            raise SettingsError(f"{shown(location)} is not a folder")
+    for one in whole_of(settings):
+        for location in one.locations if one.backend_type == "filesystem" else ():
+            if not os.path.isdir(location):
+                raise SettingsError(f"{shown(location)} is not a folder")
 
 
 def require_git() -> None:

@@ -24,6 +24,7 @@ from ..http.exchange import Exchange
 from ..http.messages import Request, Response
 from ..http.urls import basic_auth
 from ..server import ConfigServer
+from ..settings import Settings
 from .asking import _credentials
 from .options import Options, check_folders, read_options
 
@@ -36,6 +37,7 @@ __all__ = [
     "opened",
     "parsed",
     "refused",
+    "sealed",
     "send",
     "shown",
 ]
@@ -47,12 +49,14 @@ _FLAGS = {
     "--settings": ("FILE", "the server's settings, a Java server's too"),
     "--clone-dir": ("DIR", "the clone that the server keeps, of ROOT"),
 }
-# What only opens {cipher} values: without it they stay as they are stored.
-_SEALED: dict[str, Any] = {
+# What only opens {cipher} values: without it they stay as they are stored. And what
+# is shown is never of a while ago.
+_SEALED: Mapping[str, Any] = {
     "encrypt_enabled": False,
     "encrypt_key": "",
     "encrypt_key_store": "",
     "git_refresh_rate": 0.0,
+    "snapshot": "",
 }
 
 
@@ -109,6 +113,20 @@ def _read_options(flags: argparse.Namespace) -> Options:
     return read_options([*arguments, "--", flags.root])
 
 
+def sealed(settings: Settings, *, saves: bool) -> Settings:
+    """*settings* by which values stay as they are stored.
+
+    Raises SettingsError for *saves* to a repository without a clone that is kept.
+    """
+    if saves and settings.git_uri and not settings.git_clone_dir:
+        raise SettingsError(
+            "what is saved in a temporary clone is lost: name the one that the server "
+            "keeps",
+            "--clone-dir",
+        )
+    return replace(settings, **_SEALED)
+
+
 @asynccontextmanager
 async def opened(
     flags: argparse.Namespace, *, saves: bool = False
@@ -122,13 +140,7 @@ async def opened(
         raise SettingsError("expected a folder or a repository, and this is a server")
     options = _read_options(flags)
     check_folders(options.settings)
-    settings = replace(options.settings, **_SEALED)
-    if saves and settings.git_uri and not settings.git_clone_dir:
-        raise SettingsError(
-            "what is saved in a temporary clone is lost: name the one that the server "
-            "keeps",
-            "--clone-dir",
-        )
+    settings = sealed(options.settings, saves=saves)
     if not saves:
         settings = replace(settings, read_only=True)
     server = build_server(settings, options.spring)

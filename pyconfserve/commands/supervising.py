@@ -18,6 +18,7 @@ from ..board import Board, SaveCount
 from ..credentials import Credentials
 from ..errors import SettingsError
 from ..http.workers import Worker, supervise
+from ..members import whole_of
 from ..settings import PREFIX
 from .observation import has_metrics
 from .options import Options, require_git
@@ -40,11 +41,18 @@ def serve_by_workers(options: Options) -> None:
     Raises SettingsError, ConfigError when the first of them cannot begin.
     """
     settings = options.settings
-    if settings.backend_type == "memory":
-        raise SettingsError(
-            "backend.type memory is for one: each would have a memory of its own",
-            f"{PREFIX}workers",
-        )
+    for one in whole_of(settings):
+        if one.backend_type == "memory":
+            raise SettingsError(
+                "backend.type memory is for one: each would have a memory of its own",
+                f"{PREFIX}workers",
+            )
+        if one is not settings and one.backend_type == "git" and not one.git_clone_dir:
+            raise SettingsError(
+                "a repository in a composite needs backend.git.clone-dir for more than "
+                "one: each would have a clone of its own",
+                f"{PREFIX}workers",
+            )
     credentials = Credentials(settings)
     sockets = bound(settings)
     with _shared_clones(options) as shared:

@@ -9,6 +9,7 @@ from typing import Any
 from ..answers import Answer
 from ..environment.rendering import JSON
 from ..errors import (
+    BackendError,
     ConfigError,
     MethodNotAllowed,
     TooManyAttempts,
@@ -80,7 +81,7 @@ def error_response(error: ConfigError, path: str) -> Response:
     content = {
         "status": status,
         "error": reason(status),
-        "message": str(error),
+        "message": error.public if isinstance(error, BackendError) else str(error),
         "path": path,
     }
     response = json_response(content, status)

@@ -5,9 +5,15 @@ from importlib.util import find_spec
 LIBRARIES = {
     "test_cryptography.py": "cryptography",
     "test_httpx.py": "httpx",
+    "test_jdbc.py": "psycopg",
     "test_jsonschema.py": "jsonschema",
+    "test_postgresql.py": "psycopg",
+    "test_postgresql_faults.py": "psycopg",
     "test_prometheus.py": "prometheus_client",
     "test_pydantic_settings.py": "pydantic_settings",
+    "test_redis.py": "redis",
+    "test_redis_faults.py": "redis",
+    "test_redis_hashes.py": "redis",
     "test_starlette.py": "starlette",
 }
 

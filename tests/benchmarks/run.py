@@ -32,6 +32,7 @@ from measuring import EFFORT, PACKAGE_ROOT, Missing
 from reading import cold_bundle, rendering
 from rows import HEAD, Row, unreached
 from starting import start
+from store_figures import stores
 from watchers import watchers
 from worker_processes import workers
 
@@ -59,6 +60,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "git-refresh": git_refresh,
     "git-load": git_load,
     "client": client_start,
+    "stores": stores,
     "growth": growth,
 }
 

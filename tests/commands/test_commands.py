@@ -8,7 +8,7 @@ from pyconfserve.commands import COMMANDS
 
 def test_the_table_of_commands():
     """What exists by now."""
-    assert sorted(COMMANDS) == ["check", "decrypt", "diff", "encrypt", "explain", "get", "history", "rollback", "run", "serve", "user"]
+    assert sorted(COMMANDS) == ["check", "copy", "decrypt", "diff", "encrypt", "explain", "get", "history", "rollback", "run", "serve", "user"]
 
 
 @pytest.mark.parametrize("command", [(), ("serve",)], ids=["no name", "serve"])

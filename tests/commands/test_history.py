@@ -143,7 +143,7 @@ class TestHistory:
             (("bare.git", "orders", "prod", "--before", NOBODYS), 1, f"orders: the commit {NOBODYS} is not in this history"),
             (("bare.git", "orders", "--before", "main"), 1, "before: expected the full id of a commit"),
             (("bare.git", "a..b"), 1, "application: '..' is not allowed"),
-            (("cfg", "orders"), 1, "no history is kept here: a folder keeps none, a git repository named by its URI does"),
+            (("cfg", "orders"), 1, "no history is kept here: a git repository named by its URI keeps one, and so do SQLite and PostgreSQL"),
             (("bare.git", "orders", "--username", "u"), 2, "--username: it is for a server, and this is a folder or a repository"),
             (("http://127.0.0.1:9", "orders", "--clone-dir", "c"), 2, "--clone-dir: it is for a folder or a repository, and this is a server"),
             (("redis://x", "orders"), 2, "no store has addresses that begin with redis://"),
@@ -336,7 +336,7 @@ class TestRollback:
             ("bare.git", (), 2, "--clone-dir: what is saved in a temporary clone is lost: name the one that the server keeps"),
             ("http://127.0.0.1:9", (), 1, "http://127.0.0.1:9: the connection was refused"),
             ("http://127.0.0.1:9", ("--clone-dir", "clone"), 2, "--clone-dir: it is for a folder or a repository, and this is a server"),
-            ("cfg", (), 1, "no history is kept here: a folder keeps none, a git repository named by its URI does"),
+            ("cfg", (), 1, "no history is kept here: a git repository named by its URI keeps one, and so do SQLite and PostgreSQL"),
             ("bare.git", ("--settings", "s.yml"), 1, "these settings say read-only"),
         ],
     )

@@ -128,7 +128,7 @@ def test_other_paths_are_404(target):
 def test_a_store_without_a_past_says_so(make, tmp_path):
     """It is 404, and the reason is named."""
     status, _, document = ask(make(tmp_path), "/_history/orders/prod")
-    expected = "no history is kept here: a folder keeps none, a git repository named by its URI does"
+    expected = "no history is kept here: a git repository named by its URI keeps one, and so do SQLite and PostgreSQL"
     assert (404, expected) == (status, document["message"])
 
 

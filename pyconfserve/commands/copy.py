@@ -1,0 +1,145 @@
+"""`copy`: every bundle of one backend to another, read back when it is written."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+from ..addresses import shown as without_secrets
+from ..auto_configuration import build_server
+from ..backend import ConfigBackend
+from ..copying import (
+    DIFFERS,
+    EQUAL,
+    NEW,
+    REFUSED,
+    Step,
+    carry_out,
+    planned,
+    verified,
+)
+from ..errors import SettingsError
+from .options import Options, check_folders, read_options
+from .output import write
+from .progress import Bar
+from .stores import is_url, sealed, shown
+
+__all__ = ["run"]
+
+_LOST = {
+    "memory": "what is in memory ends with this command",
+    "composite": "name one of its members instead",
+}
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Print what each bundle came to; gives 1 where one was not copied.
+
+    Raises SettingsError for how it was called, BackendError of either side.
+    """
+    flags = _parser().parse_intermixed_args(arguments)
+    source, target = _end(flags.source), _end(flags.target, flags.clone_dir, saves=True)
+    bar = Bar("bundles")
+    try:
+        steps, is_written = asyncio.run(_copy(flags, source, target, bar))
+    finally:
+        bar.clear()
+    status = write("".join(map(_line, steps)))
+    print(f"pyconfserve: {_summary(steps, is_written)}", file=sys.stderr)
+    is_done = all(step.state in (NEW, EQUAL) for step in steps)
+    is_meant = flags.overwrite and all(step.state != REFUSED for step in steps)
+    return status or (0 if is_done or is_meant else 1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pyconfserve copy",
+        description="Copy every bundle, as it is stored, and read it back.",
+        epilog="FROM and TO are what serve takes as ROOT, or a file of its settings, "
+        "which may hold credentials. Plain files and the past are not copied. The exit "
+        "status is 1 when a bundle was not copied.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("source", metavar="FROM")
+    add("target", metavar="TO")
+    add(
+        "--label",
+        metavar="LABEL",
+        action="append",
+        default=[],
+        help="copy this one alone; may be repeated",
+    )
+    add("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    add("--overwrite", action="store_true", help="replace what differs in TO")
+    add(
+        "--clone-dir", metavar="DIR", help="the clone of TO, where that is a repository"
+    )
+    return parser
+
+
+def _end(root: str, clone_dir: str | None = None, *, saves: bool = False) -> Options:
+    """The options of a server of what stands at one end; raises SettingsError."""
+    if is_url(root):
+        place = without_secrets(root)
+        raise SettingsError(f"{place} is a server: a repository has git+ in front")
+    words = ["--settings", root] if os.path.isfile(root) else ["--", root]
+    cloned = ["--clone-dir", clone_dir] if clone_dir else []
+    options = read_options([*cloned, *words])
+    settings = options.settings
+    check_folders(settings)
+    if settings.backend_type in _LOST:
+        raise SettingsError(f"{root}: {_LOST[settings.backend_type]}")
+    return options._replace(settings=sealed(settings, saves=saves))
+
+
+@asynccontextmanager
+async def _opened(options: Options) -> AsyncIterator[ConfigBackend]:
+    server = build_server(options.settings, options.spring)
+    try:
+        await server.open()
+        yield server.backend
+    finally:
+        await server.close()
+
+
+async def _copy(
+    flags: argparse.Namespace, source: Options, target: Options, bar: Bar
+) -> tuple[list[Step], bool]:
+    """What became of each bundle, and whether anything was to be written."""
+    async with _opened(source) as ours, _opened(target) as theirs:
+        steps = await planned(ours, theirs, flags.label, bar.show)
+        differ = any(step.state == DIFFERS for step in steps)
+        if flags.dry_run or (differ and not flags.overwrite):
+            return steps, False
+        steps = await carry_out(steps, theirs, bar.show)
+    async with _opened(target) as theirs:  # anew, so that nothing is remembered
+        return await verified(steps, theirs, bar.show), True
+
+
+def _line(step: Step) -> str:
+    application, profile, label = step.name
+    name = shown(f"{application}/{profile}/{label}")
+    return f"{step.state} {name}{f': {shown(step.problem)}' if step.problem else ''}\n"
+
+
+def _summary(steps: Sequence[Step], is_written: bool) -> str:
+    counts = ", ".join(_counts(step.state for step in steps))
+    total = "1 bundle" if len(steps) == 1 else f"{len(steps)} bundles"
+    end = "read back" if is_written else "nothing is written"
+    if not is_written and any(step.state == DIFFERS for step in steps):
+        end += ": --overwrite replaces what differs"
+    return f"{total}{f' ({counts})' if counts else ''}, {end}"
+
+
+def _counts(states: Iterable[str]) -> list[str]:
+    found = [*states]
+    return [
+        f"{found.count(state)} {state}"
+        for state in (NEW, DIFFERS, EQUAL, REFUSED)
+        if state in found
+    ]

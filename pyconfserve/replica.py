@@ -1,0 +1,267 @@
+"""A whole store in memory, kept up with the store by a thread.
+
+Notices are hints and tokens are truth: after each notice, each reconnect and each poll
+the token is read, and what changed is taken in at once. While the store is away the
+last good state stands, with its age. All here blocks, but what says that it does not.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from copy import copy
+from itertools import count
+from typing import Any
+
+from .errors import (
+    BackendError,
+    BackendUnavailable,
+    ConfigError,
+)
+from .files import BundleName
+from .last_state import LastState
+from .state import State, state_of
+from .store import DeltaStore, Store
+
+__all__ = ["POLL", "STALE_AFTER", "Replica"]
+
+POLL = 30.0  # seconds between readings of the token, whatever notices say
+STALE_AFTER = 3600.0  # seconds after which health says that the store is away too long
+_LONGEST_PAUSE = 30.0  # seconds between attempts at a store that is away
+_LAST_WORDS = 2.0  # seconds for the thread to end
+
+_logger = logging.getLogger("pyconfserve.store")
+
+Tell = Callable[[BundleName], None]
+
+
+class Replica:
+    """All of *store*, looked at after each notice and every *poll* seconds.
+
+    With *last* the last good state is kept in a file, for a start while the store is
+    away. *stale_after* is how many seconds `health` bears with a store that is.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        poll: float = POLL,
+        last: LastState | None = None,
+        stale_after: float = STALE_AFTER,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.store = store
+        self.state: State | None = None
+        self.tells: set[Tell] = set()  # called by the thread that saw a change
+        self._poll = poll
+        self._last = last
+        self._stale_after = stale_after
+        self._now = now
+        self._read_at = 0.0  # when the state was that of the store
+        self._problem: BackendError | None = None
+        self._deafness = ""  # why no notices come
+        self._wishes = count(1)
+        self._due = self._looked = 0  # wishes
+        self._looking = threading.Lock()
+        self._opening = threading.Lock()
+        self._is_closing = threading.Event()
+        self._is_back = threading.Event()  # the store, or it is closed
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the store is followed."""
+        return self._thread is not None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether somebody saved something that is not seen yet; never waits."""
+        return self._looked < self._due and self._problem is None
+
+    def look_again(self) -> None:
+        """Believe nothing from before now; never waits."""
+        self._due = next(self._wishes)
+
+    def open(self) -> State:
+        """Read the store, and follow it from now on; twice is fine.
+
+        Raises BackendError when it cannot be reached and no file has its last state.
+        """
+        with self._opening:
+            if self._is_closing.is_set():
+                raise self._unavailable("it was closed here")
+            if self.state is None:
+                try:
+                    self.look()
+                except BackendError:
+                    if not self._remember():
+                        raise
+            if self._thread is None:
+                name = "pyconfserve-store"
+                self._thread = threading.Thread(
+                    target=self._follow, name=name, daemon=True
+                )
+                self._thread.start()
+        assert self.state is not None  # one of both has set it
+        return self.state
+
+    def close(self) -> None:
+        """End the thread and release the store; calling this twice is fine."""
+        self._is_closing.set()
+        self._is_back.set()
+        self.store.close()  # which ends a wait for notices
+        if self._thread is not None:
+            self._thread.join(_LAST_WORDS)
+            self.store.close()  # what the thread opened meanwhile
+
+    def look(self) -> State:
+        """The state of a moment after this call began; raises BackendError.
+
+        Who calls while another looks shares the look after that one.
+        """
+        wish = next(self._wishes)
+        with self._looking:
+            if self._looked < wish:
+                began = next(self._wishes)
+                try:
+                    self._take_in()
+                finally:  # one that failed would fail again for all who wait
+                    self._looked = began
+            if self._problem is not None:
+                raise copy(self._problem) from self._problem
+            assert self.state is not None  # else there is a problem
+            return self.state
+
+    def _take_in(self) -> None:
+        """Read the token, and what changed; one failure may be that of a connection."""
+        try:
+            try:
+                self._read()
+            except BackendUnavailable:
+                if self._problem is not None:
+                    raise
+                self._read()
+        except BackendError as error:
+            error.place = self.store.address
+            self._note(error)
+        except Exception as error:
+            _logger.exception("a look at %s failed", self.store.address)
+            self._note(self._unavailable(type(error).__name__))
+        else:
+            self._read_at = self._now()
+            self._note(None)
+
+    def _read(self) -> None:
+        before = self.state
+        if before is None or self.store.token() != before.token:
+            self._swap(before, self._news(before))
+
+    def _news(self, before: State | None) -> State:
+        """The present state, by what changed where the store tells that."""
+        if before is not None and isinstance(self.store, DeltaStore):
+            delta = self.store.since(before.token)
+            if delta is not None:
+                return before.with_changes(delta)
+        return state_of(self.store.read(), before)
+
+    def _swap(self, before: State | None, after: State) -> None:
+        self.state = after
+        tells = tuple(self.tells)
+        for name in after.changed(before) if before and tells else ():
+            for tell in tells:
+                tell(name)
+
+    def _note(self, problem: BackendError | None) -> None:
+        """Keep how the last look went, and log what is new in it."""
+        was, self._problem = self._problem, problem
+        if problem is not None and str(problem) != str(was):
+            _logger.warning("%s", problem)
+        elif problem is None and was is not None:
+            self._is_back.set()
+            _logger.info("%s: up to date again", self.store.address)
+
+    def _unavailable(self, problem: str) -> BackendUnavailable:
+        error = BackendUnavailable(f"{self.store.address}: {problem}")
+        error.place = self.store.address
+        return error
+
+    # the thread
+
+    def _follow(self) -> None:
+        """Look after each notice, until it is closed; a store away is asked less."""
+        failures = 0
+        while not self._is_closing.is_set():
+            state = None
+            try:
+                state = self.look()
+                self.store.wait(state.token, self._keep(state))
+                failures, self._deafness = 0, ""
+            except ConfigError as error:
+                if state is not None and failures:  # it is there, and tells nothing
+                    self._bear(error)
+                failures += 1
+                self._is_back.wait(_pause(failures))
+                self._is_back.clear()
+            except Exception:  # the thread goes on: else nothing is ever seen
+                _logger.exception("following %s failed", self.store.address)
+                self._is_closing.wait(_LONGEST_PAUSE)
+        self._keep(self.state, at_once=True)
+
+    def _bear(self, error: ConfigError) -> None:
+        if str(error) != self._deafness:
+            self._deafness = str(error)
+            _logger.warning("no notices: %s", error)
+
+    def _keep(self, state: State | None, *, at_once: bool = False) -> float:
+        """Have the file hold *state*; gives the seconds until it may be written."""
+        if self._last is None or state is None:
+            return self._poll
+        left = 0.0 if at_once else self._last.seconds_left(state.token, self._read_at)
+        if left:
+            return min(left, self._poll)
+        try:
+            self._last.keep(state.snapshot(), self._read_at)
+        except OSError as error:
+            _logger.warning("the snapshot file is not written: %s", error.strerror)
+        return self._poll
+
+    def _remember(self) -> bool:
+        """Take the state that the file has, if it has one; gives whether it has."""
+        found = None if self._last is None else self._last.read()
+        if found is None:
+            return False
+        snapshot, self._read_at = found
+        self.state = state_of(snapshot)
+        _logger.warning("%s is away: its last state is served", self.store.address)
+        return True
+
+    def health(self) -> dict[str, Any]:
+        """What is served and how old it is; never waits.
+
+        Raises BackendUnavailable when nothing was read, or not for too long.
+        """
+        state, problem = self.state, self._problem
+        if state is None:
+            raise problem or self._unavailable("it was not read yet")
+        age = max(0.0, self._now() - self._read_at)
+        if problem is not None and age > self._stale_after:
+            raise BackendUnavailable(f"{problem}; what is served is {age:.0f} s old")
+        broken = state.problems()
+        return {
+            "store": self.store.address,
+            "bundles": len(state.bundles),
+            "read-seconds-ago": round(age),
+            **({"problem": str(problem)} if problem else {}),
+            **({"no-notices": self._deafness} if self._deafness else {}),
+            **({"broken": broken} if broken else {}),
+        }
+
+
+def _pause(failures: int) -> float:
+    """Seconds until the next attempt: 1 to 30, each replica at its own moment."""
+    longest = min(_LONGEST_PAUSE, 2.0 ** min(failures, 5))
+    return max(1.0, longest * random.uniform(0.5, 1.0))

@@ -1,0 +1,226 @@
+"""copy: moving house from one backend to another, as a user runs it."""
+
+import itertools
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+from pyconfserve.commands import main
+
+COMMAND = [sys.executable, "-m", "pyconfserve"]
+PATIENCE = 20  # seconds for what takes a fraction of one
+ORDERS = '{"db": {"pool": 20, "hosts": ["a", "b"]}, "on": true, "text": "{cipher}ab"}'
+FILES = {
+    "orders-prod.json": ORDERS,
+    "v2/orders-prod.yml": "db:\n  pool: 40\n",
+    "application.properties": "a=1\n",
+}
+
+
+@pytest.fixture
+def old(tmp_path):
+    """A folder `old` of three bundles, and an empty one `new`."""
+    for name, text in FILES.items():
+        path = tmp_path / "old" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "new").mkdir()
+    return tmp_path / "old"
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """`run` without a process of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        try:
+            status = main(["copy", *arguments])
+        except SystemExit as end:
+            status = end.code
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+NAMES = "application/default/main", "orders/prod/main", "orders/prod/v2"
+
+
+def lines(state):
+    return "".join(f"{state} {name}\n" for name in NAMES)
+
+
+def test_all_is_there_afterwards(run, old, tmp_path):
+    """As nested files, with types and labels, and nothing is decrypted."""
+    expected = (0, lines("new"), "pyconfserve: 3 bundles (3 new), read back\n")
+    assert expected == run("copy", "old", "new", PYCONFSERVE_ENCRYPT_KEY="x")
+    files = {
+        str(path.relative_to(tmp_path / "new")): path.read_text()
+        for path in (tmp_path / "new").rglob("*.*")
+        if path.is_file() and not path.name.startswith(".")
+    }
+    assert files == {
+        "main/application-default.yaml": 'a: "1"\n',
+        "main/orders-prod.yaml": "db:\n  pool: 20\n  hosts:\n  - a\n  - b\n\"on\": true\ntext: '{cipher}ab'\n",
+        "v2/orders-prod.yaml": "db:\n  pool: 40\n",
+    }
+    expected = (0, lines("equal"), "pyconfserve: 3 bundles (3 equal), read back\n")
+    assert expected == run("copy", "old", "new")
+
+
+def test_a_dry_run_writes_nothing(call, old, tmp_path):
+    """It says what would be done."""
+    expected = (0, lines("new"), "pyconfserve: 3 bundles (3 new), nothing is written\n")
+    assert expected == call("old", "new", "--dry-run")
+    assert [*(tmp_path / "new").iterdir()] == []
+
+
+def test_what_differs_is_overwritten_only_when_asked(call, old, tmp_path):
+    """Else nothing at all is written."""
+    other = tmp_path / "new" / "orders-prod.json"
+    other.write_text('{"db": 1}')
+    listed = "new application/default/main\ndiffers orders/prod/main\nnew orders/prod/v2\n"
+    counts = "3 bundles (2 new, 1 differs)"
+    hint = "nothing is written: --overwrite replaces what differs"
+    assert call("old", "new") == (1, listed, f"pyconfserve: {counts}, {hint}\n")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["orders-prod.json"]
+    assert call("old", "new", "--overwrite", "--dry-run")[:2] == (0, listed)
+    assert other.read_text() == '{"db": 1}'
+    assert call("old", "new", "--overwrite") == (0, listed, f"pyconfserve: {counts}, read back\n")
+    assert json.loads(other.read_text()) == json.loads(ORDERS)
+
+
+def test_labels_may_be_chosen(call, old, tmp_path):
+    """Once or more often."""
+    expected = (0, "new orders/prod/v2\n", "pyconfserve: 1 bundle (1 new), read back\n")
+    assert expected == call("old", "new", "--label", "v2")
+    assert call("old", "new", "--label", "v2", "--label", "main", "--dry-run")[1] == lines(
+        "new"
+    ).replace("new orders/prod/v2", "equal orders/prod/v2")
+    assert call("old", "new", "--label", "none")[2] == "pyconfserve: 0 bundles, read back\n"
+
+
+def test_what_cannot_be_copied_is_named(call, old):
+    """The rest is copied, and the exit status says that it was not all."""
+    (old / "shop-prod.json").write_text("{")
+    status, out, errors = call("old", "new")
+    assert status == 1
+    assert out.splitlines()[-1].startswith("refused shop/prod/main: shop-prod.json:1:")
+    assert errors == "pyconfserve: 4 bundles (3 new, 1 refused), read back\n"
+    assert call("old", "new", "--overwrite")[0] == 1
+
+
+def test_settings_may_stand_at_either_end(call, old, tmp_path):
+    """A file of settings in the place of ROOT: what needs more than an address."""
+    for name in ("old", "new"):
+        (tmp_path / f"{name}.yml").write_text(f"pyfly.config-server.backend.root: {name}\n")
+    assert call("old.yml", "new.yml")[:2] == (0, lines("new"))
+
+
+@pytest.mark.skipif(find_spec("git") is None, reason="pip install 'pyconfserve[git]'")
+def test_to_and_from_a_repository(call, old, tmp_path):
+    """Each bundle is a commit of its branch in the clone, which is kept."""
+
+    def git(*arguments):
+        command = ["git", "-c", "user.name=t", "-c", "user.email=t@t", *arguments]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+
+    git("init", "--quiet", "--initial-branch=main", "work")
+    git("-C", "work", "commit", "--quiet", "--allow-empty", "--message=first")
+    git("-C", "work", "branch", "v2")
+    problem = "what is saved in a temporary clone is lost: name the one that the server keeps"
+    assert call("old", "git+work") == (2, "", f"pyconfserve: error: --clone-dir: {problem}\n")
+    assert call("old", "git+work", "--clone-dir", "clone")[:2] == (0, lines("new"))
+    (tmp_path / "settings.yml").write_text(
+        f"pyfly.config-server.backend:\n  type: git\n  git: {{uri: {tmp_path}/work, clone-dir: clone}}\n"
+    )
+    assert call("settings.yml", "new")[:2] == (0, lines("new"))
+    assert call("old", "new")[:2] == (0, lines("equal"))
+
+
+def test_through_all_stores_and_back(call, old, tmp_path, request):
+    """A folder, SQLite, etcd, PostgreSQL and a folder: all is as it was."""
+    pytest.importorskip("psycopg")
+    stores = [request.getfixturevalue(f"{kind}_url") for kind in ("etcd", "postgresql")]
+    way = ["old", f"sqlite://{tmp_path}/x.db", *stores, "new"]
+    for source, target in itertools.pairwise(way):
+        assert call(source, target)[:2] == (0, lines("new"))
+    assert call("new", "old")[:2] == (0, lines("equal"))
+
+
+def test_what_the_other_side_did_not_keep_is_said(call, old, tmp_path, monkeypatch):
+    """It is asked anew: what it says in the meantime is not believed."""
+    (tmp_path / "forgetful.py").write_text(
+        "class Store:\n"
+        "    def __init__(self): self.kept = {}\n"
+        "    async def fetch(self, *names): return self.kept.get(names)\n"
+        "    async def save(self, source): self.kept[source.application, source.profile, source.label] = source\n"
+        "    async def list(self): return [*self.kept.values()]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "new.yml").write_text("pyfly.config-server.backend.type: forgetful:Store\n")
+    status, out, errors = call("old", "new.yml")
+    problem = ": what was read back is not what was written"
+    expected = "".join(f"refused {name}{problem}\n" for name in NAMES)
+    summary = "pyconfserve: 3 bundles (3 refused), read back\n"
+    assert (status, out, errors) == (1, expected, summary)
+
+
+def test_a_store_that_is_away_is_exit_1(call, old):
+    """And no password is said."""
+    status, out, errors = call("old", "etcd://me:s3cret@127.0.0.1:1/x")
+    assert (status, out, "127.0.0.1:1" in errors, "s3cret" in errors) == (1, "", True, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("old", "absent"), "absent is not a folder"),
+        (("absent", "new"), "absent is not a folder"),
+        (("old", "memory:"), "memory:: what is in memory ends with this command"),
+        (("memory:", "new"), "memory:: what is in memory ends with this command"),
+        (("old", "both.yml"), "both.yml: name one of its members instead"),
+        (("https://user:pw@h/x", "new"), "https://h/x is a server: a repository has git+ in front"),
+        (("old", "s3://x"), "no store has addresses that begin with s3://"),
+        (("old", "new", "--clone-dir", "x"), "--clone-dir is for a git repository"),
+    ],
+)
+def test_how_it_is_called_is_exit_2(call, old, tmp_path, arguments, problem):
+    """It says what to do instead, and no password."""
+    (tmp_path / "both.yml").write_text(
+        "pyfly.config-server.backend: {type: composite, members: [old, new]}\n"
+    )
+    assert (2, "", f"pyconfserve: error: {problem}\n") == call(*arguments)
+
+
+def test_the_bar_moves_and_leaves_nothing(environ, old, tmp_path):
+    """On a terminal, so that a person sees how far it is."""
+    for number in range(400):
+        (old / f"app{number}-prod.json").write_text('{"a": 1}')
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "copy", "old", "new", "--dry-run"],
+        cwd=tmp_path,
+        env=environ,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    while select.select([ours], [], [], PATIENCE)[0]:
+        try:
+            shown += os.read(ours, 4096)
+        except OSError:  # how the end of a terminal reads
+            break
+    os.close(ours)
+    assert process.wait(PATIENCE) == 0
+    parts = shown.decode().split("\r")
+    assert (parts[1][:1], parts[1][-15:]) == ("[", " of 403 bundles")
+    assert parts[-2] == "\x1b[Kpyconfserve: 403 bundles (403 new), nothing is written"

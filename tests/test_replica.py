@@ -1,0 +1,326 @@
+"""replica: a whole store in memory, and the thread that keeps up with it."""
+
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from fake_store import DictPlace, DictStore
+
+from pyconfserve.errors import BackendMisconfigured, BackendUnavailable
+from pyconfserve.files import BundleName
+from pyconfserve.last_state import LastState
+from pyconfserve.replica import Replica
+from pyconfserve.store import Record, Snapshot
+
+ORDERS = BundleName("orders", "prod", "main")
+OTHER = BundleName("other", "prod", "main")
+SOON = 5.0
+
+
+class Counting(DictStore):
+    """A store that tells what changed, and whose token may be held up."""
+
+    def __init__(self, place=None):
+        super().__init__(place)
+        self.flows = threading.Event()
+        self.flows.set()
+        self.is_asked = threading.Semaphore(0)
+        self.deltas = []  # what the next calls of `since` give
+
+    def token(self):
+        self.is_asked.release()
+        assert self.flows.wait(SOON)
+        return super().token()
+
+    def since(self, token):
+        self._call("since")
+        return self.deltas.pop() if self.deltas else None
+
+
+@pytest.fixture
+def follow():
+    """Makes replicas, and closes them in the end."""
+    made = []
+
+    def follow(store, **options):
+        made.append(Replica(store, **options))
+        return made[-1]
+
+    yield follow
+    for replica in made:
+        replica.store.flows.set() if isinstance(replica.store, Counting) else None
+        replica.close()
+
+
+def record(value, version):
+    return Record(f'{{"properties":{{"a":{value}}}}}', version)
+
+
+def value(state, name=ORDERS):
+    return state.bundles[name].opened().properties["a"]
+
+
+def deaf(place=None, kind=DictStore):
+    store = kind(place)
+    store.is_deaf = True
+    return store
+
+
+class TestLooking:
+    """What a look does."""
+
+    def test_only_the_token_is_read_when_nothing_changed(self, follow):
+        """And all of it when something did."""
+        store = deaf()
+        replica = follow(store)
+        replica.open()
+        replica.look()
+        calls = [call for call in store.calls if call != "wait"]
+        assert calls[0] == "read"
+        assert {*calls[1:]} == {"token"}
+        store.put(ORDERS, record(1, "1"))
+        assert value(replica.look()) == 1
+        assert store.calls[-2:] == ["token", "read"]
+
+    def test_what_changed_is_enough(self, follow):
+        """Where the store tells that."""
+        store = deaf(kind=Counting)
+        replica = follow(store)
+        store.put(ORDERS, record(1, "1"))
+        before = replica.open()
+        store.put(OTHER, record(2, "2"))
+        store.deltas = [Snapshot("2", {OTHER: record(2, "2")})]
+        after = replica.look()
+        assert (after.token, value(after, OTHER)) == ("2", 2)
+        assert after.bundles[ORDERS] is before.bundles[ORDERS]
+        assert store.calls[-2:] == ["token", "since"]
+        store.put(ORDERS, None)
+        assert [*replica.look().bundles] == [OTHER]
+        assert store.calls[-3:] == ["token", "since", "read"]
+
+    def test_many_who_look_share_one_that_began_after_them(self, follow):
+        """One that is under way already would be too old."""
+        store = deaf(kind=Counting)
+        replica = follow(store)
+        store.put(ORDERS, record(1, "1"))
+        replica.open()
+        assert store.is_asked.acquire(timeout=SOON)  # by the thread
+        store.calls.clear()
+        store.flows.clear()
+        with ThreadPoolExecutor(9) as threads:
+            first = threads.submit(replica.look)
+            assert store.is_asked.acquire(timeout=SOON)
+            others = [threads.submit(replica.look) for _ in range(8)]
+            store.put(ORDERS, record(2, "2"))
+            store.flows.set()
+            assert value(first.result(SOON)) in (1, 2)
+            assert {value(one.result(SOON)) for one in others} == {2}
+        assert store.calls.count("token") <= 3
+
+    def test_a_failure_is_shared_as_well(self, follow):
+        """By those who would have met it."""
+        store = deaf()
+        replica = follow(store)
+        replica.open()
+        store.away = BackendMisconfigured("dict: is another")
+        with ThreadPoolExecutor(4) as threads:
+            looks = [threads.submit(replica.look) for _ in range(4)]
+            for look in looks:
+                with pytest.raises(BackendMisconfigured, match=r"^dict: is another$"):
+                    look.result(SOON)
+
+    def test_one_failure_may_be_that_of_a_connection(self, follow, caplog):
+        """It is asked once more, and then nobody hears of it."""
+        store = deaf(kind=Counting)
+        replica = follow(store)
+        store.put(ORDERS, record(1, "1"))
+        replica.open()
+        store.put(ORDERS, record(2, "2"))
+        since = store.since
+
+        def fail(token):
+            store.since = since
+            raise BackendUnavailable("dict: the connection was cut")
+
+        store.since = fail
+        assert value(replica.look()) == 2
+        assert caplog.text == ""
+
+    def test_an_unforeseen_failure_is_no_end(self, follow, caplog):
+        """It is logged, and the next look is made."""
+        store = deaf()
+        replica = follow(store)
+        replica.open()
+        store.away = RuntimeError("what was stored")
+        with pytest.raises(BackendUnavailable, match=r"^dict:: RuntimeError$"):
+            replica.look()
+        assert "a look at dict: failed" in caplog.text
+        store.come_back()
+        assert replica.look().token == "0"
+
+    def test_changes_are_told_by_name(self, follow):
+        """What is new, another or gone; not what was there at the start."""
+        store = deaf()
+        replica = follow(store)
+        told = []
+        replica.tells.add(told.append)
+        store.put(ORDERS, record(1, "1"))
+        replica.open()
+        assert told == []
+        store.put(OTHER, record(2, "2"))
+        store.put(ORDERS, None)
+        replica.look()
+        replica.look()
+        assert sorted(told) == [ORDERS, OTHER]
+
+
+class TestDue:
+    """A change that somebody knows of."""
+
+    def test_it_is_due_until_the_next_look(self, follow):
+        """One that began before does not count."""
+        replica = follow(deaf())
+        replica.open()
+        assert not replica.is_due
+        replica.look_again()
+        assert replica.is_due
+        replica.look()
+        assert not replica.is_due
+
+    def test_nothing_is_due_from_a_store_that_is_away(self, follow):
+        """Who asks would wait for what does not come."""
+        store = deaf()
+        replica = follow(store)
+        replica.open()
+        store.go_away()
+        with pytest.raises(BackendUnavailable):
+            replica.look()
+        replica.look_again()
+        assert not replica.is_due
+
+
+class TestFollowing:
+    """The thread."""
+
+    def test_it_begins_once(self, follow):
+        """However many open it at once."""
+        replica = follow(DictStore())
+        with ThreadPoolExecutor(8) as threads:
+            states = {id(state) for state in threads.map(lambda _: replica.open(), range(8))}  # fmt: skip
+        assert len(states) == 1
+        names = [thread.name for thread in threading.enumerate()]
+        assert names.count("pyconfserve-store") == 1
+
+    def test_it_sees_what_a_notice_tells_of(self, follow):
+        """Soon, without being asked."""
+        place = DictPlace()
+        replica, seen = follow(DictStore(place)), threading.Event()
+        replica.tells.add(lambda name: seen.set())
+        replica.open()
+        DictStore(place).put(ORDERS, record(1, "1"))
+        assert seen.wait(SOON)
+        assert value(replica.state) == 1
+
+    def test_it_outlives_a_store_that_goes_away(self, follow, caplog):
+        """It asks again, and says both once."""
+        place = DictPlace()
+        store, other = DictStore(place), DictStore(place)
+        replica, seen = follow(store), threading.Event()
+        replica.tells.add(lambda name: seen.set())
+        with caplog.at_level(logging.INFO, "pyconfserve.store"):
+            replica.open()
+            store.go_away()
+            with pytest.raises(BackendUnavailable):
+                replica.look()
+            other.put(ORDERS, record(1, "1"))
+            store.come_back()
+            assert seen.wait(SOON)
+        texts = [entry.message for entry in caplog.records]
+        assert texts.count("dict: is away") == 1
+        assert texts.count("dict:: up to date again") == 1
+
+    def test_it_goes_on_when_another_look_has_found_the_store(self, follow):
+        """It does not wait for the next attempt, which may be half a minute away."""
+        place = DictPlace()
+        store = DictStore(place)
+        replica, seen = follow(store), threading.Event()
+        replica.open()
+        store.go_away()
+        with pytest.raises(BackendUnavailable):
+            replica.look()
+        store.come_back()
+        store.calls.clear()
+        replica.look()
+        began = time.monotonic()
+        replica.tells.add(lambda name: seen.set())
+        place_of_another = DictStore(place)
+        place_of_another.put(ORDERS, record(1, "1"))
+        assert seen.wait(SOON)
+        assert time.monotonic() - began < 0.9
+
+    def test_a_store_that_gives_no_notices_is_asked(self, follow, caplog):
+        """That is said once, and health says so."""
+        store = DictStore()
+        store.deafness = BackendUnavailable("dict: no notices here")
+        replica, seen = follow(store), threading.Event()
+        replica.tells.add(lambda name: seen.set())
+        replica.open()
+        store.put(ORDERS, record(1, "1"))
+        assert seen.wait(SOON)
+        assert replica.health()["no-notices"] == "dict: no notices here"
+        assert caplog.text.count("no notices here") == 1
+
+    def test_a_closed_one_opens_no_more(self, follow):
+        """What it has is still there."""
+        store = DictStore()
+        replica = follow(store)
+        store.put(ORDERS, record(1, "1"))
+        replica.open()
+        replica.close()
+        with pytest.raises(BackendUnavailable, match=r"^dict:: it was closed here$"):
+            replica.open()
+        assert value(replica.state) == 1
+
+
+class TestLastState:
+    """The file."""
+
+    def test_it_holds_what_was_seen_last(self, follow, tmp_path):
+        """Also what changed just before the end."""
+        file = tmp_path / "state"
+        store = DictStore()
+        replica = follow(store, last=LastState(file, "dict:"), now=lambda: 100.0)
+        replica.open()
+        store.put(ORDERS, record(1, "1"))
+        store.put(OTHER, record(2, "2"))
+        state = replica.look()
+        replica.close()
+        assert LastState(file, "dict:").read() == (state.snapshot(), 100.0)
+
+    def test_a_start_from_it_is_as_old_as_it_is(self, follow, tmp_path, caplog):
+        """And what the store has since is taken in when it is back."""
+        file = tmp_path / "state"
+        LastState(file, "dict:").keep(Snapshot("0", {ORDERS: record(1, "1")}), 100.0)
+        store = DictStore()
+        store.put(ORDERS, record(2, "2"))
+        store.go_away()
+        replica, seen = follow(store, last=LastState(file, "dict:"), now=lambda: 190.0), threading.Event()  # fmt: skip
+        replica.tells.add(lambda name: seen.set())
+        assert value(replica.open()) == 1
+        assert "dict: is away: its last state is served" in caplog.text
+        assert replica.health()["read-seconds-ago"] == 90
+        store.come_back()
+        assert seen.wait(SOON)
+        assert value(replica.state) == 2
+        assert replica.health()["read-seconds-ago"] == 0
+
+    def test_a_file_that_cannot_be_written_is_no_end(self, follow, tmp_path, caplog):
+        """It is said."""
+        last = LastState(tmp_path / "absent" / "state", "dict:")
+        replica = follow(DictStore(), last=last)
+        replica.open()
+        replica.close()
+        expected = "the snapshot file is not written: No such file or directory"
+        assert expected in caplog.text
