@@ -219,19 +219,16 @@ class ConfigServer:
         found = found._replace(sources=(*self._overrides, *found.sources))
         dialect = self.dialect
         shown = dialect.shows_default_label and lookup.label is None
+        label = found.label if shown else lookup.label
         profiles = (
             (",".join(lookup.profiles),) if dialect.joins_profiles else lookup.profiles
         )
-        version = found.version or await self.work_on(
-            found.sources, rendering.content_version, found.sources
-        )
+        sources, version, written = found.sources, found.version, None
+        if not version:
+            written = await self.work_on(sources, rendering.sources_json, sources)
+            version = rendering.version_of(written)
         environment = Environment(
-            name=lookup.name,
-            profiles=profiles,
-            label=found.label if shown else lookup.label,
-            version=version,
-            state=found.state,
-            sources=found.sources,
+            lookup.name, profiles, label, version, found.state, sources, written
         )
         return environment, found
 

@@ -207,7 +207,10 @@ class PropertySource(NamedTuple):
 
 
 class Environment(NamedTuple):
-    """The whole answer; `sources` highest precedence first."""
+    """The whole answer; `sources` highest precedence first.
+
+    `written` is what rendering.sources_json gives for them, where it was asked before.
+    """
 
     name: str
     profiles: tuple[str, ...]
@@ -215,6 +218,7 @@ class Environment(NamedTuple):
     version: str | None
     state: str | None
     sources: tuple[PropertySource, ...]
+    written: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The document as Spring Cloud Config's clients know it, as a plain dict."""

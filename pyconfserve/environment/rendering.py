@@ -17,7 +17,15 @@ from .formats.document import Entry
 from .overlay import Environment, PropertySource
 from .values import number_text
 
-__all__ = ["JSON", "RENDERERS", "V2_JSON", "content_version", "value_json"]
+__all__ = [
+    "JSON",
+    "RENDERERS",
+    "V2_JSON",
+    "content_version",
+    "sources_json",
+    "value_json",
+    "version_of",
+]
 
 _Writer = Callable[[str, Entry, str], str]
 
@@ -27,16 +35,28 @@ V2_JSON = "application/vnd.spring-cloud.config-server.v2+json"
 
 def content_version(sources: Iterable[PropertySource]) -> str:
     """32 hex digits that change when the names or the content of *sources* do."""
-    text = _sources(sources, _property)
+    return version_of(sources_json(sources))
+
+
+def sources_json(sources: Iterable[PropertySource]) -> str:
+    """The array of *sources* as `application/json` has it."""
+    return _sources(sources, _property)
+
+
+def version_of(text: str) -> str:
+    """The content_version of the sources that sources_json gave *text* for."""
     return hashlib.blake2b(text.encode("utf-8"), digest_size=16).hexdigest()
 
 
 def _json(environment: Environment) -> str:
-    return _document(environment, _property)
+    written = environment.written
+    return _document(
+        environment, sources_json(environment.sources) if written is None else written
+    )
 
 
 def _v2_json(environment: Environment) -> str:
-    return _document(environment, _property_with_origin)
+    return _document(environment, _sources(environment.sources, _property_with_origin))
 
 
 # An environment as a compact document of each media type, keys in Spring's order; V2
@@ -44,12 +64,12 @@ def _v2_json(environment: Environment) -> str:
 RENDERERS: dict[str, Callable[[Environment], str]] = {JSON: _json, V2_JSON: _v2_json}
 
 
-def _document(environment: Environment, write: _Writer) -> str:
+def _document(environment: Environment, sources: str) -> str:
     profiles = ",".join(quote(profile) for profile in environment.profiles)
     return (
         f'{{"name":{quote(environment.name)},"profiles":[{profiles}],"label":{_text(environment.label)},'
         f'"version":{_text(environment.version)},"state":{_text(environment.state)},'
-        f'"propertySources":{_sources(environment.sources, write)}}}'
+        f'"propertySources":{sources}}}'
     )
 
 

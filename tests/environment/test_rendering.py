@@ -92,6 +92,14 @@ def test_an_environment_as_v2_json():
     assert expected.encode() == render(FULL, rendering.V2_JSON)
 
 
+def test_sources_are_written_once():
+    """What was written for the version is the JSON; V2 has more to say of each value."""
+    written = FULL._replace(written=rendering.sources_json(FULL.sources))
+    assert render(FULL, rendering.JSON) == render(written, rendering.JSON)
+    assert b'"propertySources":[1]}' in render(FULL._replace(written="[1]"), rendering.JSON)
+    assert render(FULL, rendering.V2_JSON) == render(written, rendering.V2_JSON)
+
+
 @pytest.mark.parametrize("media_type", rendering.RENDERERS)
 def test_every_document_is_strict_json(media_type):
     """No NaN, no Infinity: any reader of JSON takes it."""
