@@ -22,7 +22,7 @@ LEVELS = [
     ["http.passwords", "http.observing", "bulkhead", "locking", "problems", "versions", "weights"],
     ["capabilities", "http.attempts", "http.figures", "http.users", "threads"],
     ["http.grammar", "http.table", "http.dialing", "backend", "walk", "writing"],
-    ["files", "label_folders", "past", "saveable", "timely"],
+    ["files", "label_folders", "last_answers", "past", "saveable", "timely"],
     ["http.access_log", "http.authentication", "http.memo", "http.tls", "http.users_file", "http.worker", "adapters.etcd_problems"],
     ["http.exchange", "http.http11", "http.workers", "readings", "listing", "folder", "locations", "composite", "store"],
     ["bundles", "last_state", "state", "store_past", "adapters.etcd_gateway", "adapters.redis_client", "adapters.redis_scripts"],
