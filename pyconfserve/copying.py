@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from .backend import ConfigBackend, ConfigSource, VersionedBackend
 from .environment.properties import flatten
-from .errors import BackendError, ConfigError
+from .errors import BackendError, ConfigError, ConfigNotFound
 from .files import BundleName
 from .saveable import saveable
 from .stored import nested
@@ -68,7 +68,7 @@ async def planned(
 ) -> list[Step]:
     """What is to be done for each bundle of *source*, of *labels* alone if any.
 
-    Raises BackendError of either.
+    Raises ConfigNotFound for a label that no bundle has, BackendError of either.
     """
 
     async def compare(step: Step) -> Step:
@@ -83,9 +83,13 @@ async def planned(
         state = EQUAL if is_equal else DIFFERS
         return step._replace(state=state, version=theirs.version)
 
+    listed = [*await source.list()]
+    for label in labels:
+        if not any(one.label == label for one in listed):
+            raise ConfigNotFound(f"no bundle has the label {label}")
     names = {
         BundleName(one.application, one.profile, one.label)
-        for one in await source.list()
+        for one in listed
         if not labels or one.label in labels
     }
     return await _each((Step(name, NEW) for name in sorted(names)), compare, show)

@@ -46,9 +46,19 @@ __all__ = [
 
 
 class ConfigError(Exception):
-    """Root of all errors of this package; `status` says the same in HTTP."""
+    """Root of all errors of this package; `status` says the same in HTTP.
+
+    `place` is the address of a store that the text begins with, if it does: for the
+    owner of the server, not for who asks it.
+    """
 
     status = 500
+    place = ""
+
+    @property
+    def public(self) -> str:
+        """What is wrong, without the place."""
+        return str(self).removeprefix(f"{self.place}: ") if self.place else str(self)
 
 
 class InvalidRequest(ConfigError):
@@ -179,19 +189,9 @@ class DocumentError(ConfigError):
 
 
 class BackendError(ConfigError):
-    """A store failed; the library's or the system's own error is the cause.
-
-    `place` is the address that the text begins with, if it does: for the owner of the
-    server, not for who asks it.
-    """
+    """A store failed; the library's or the system's own error is the cause."""
 
     status = 502
-    place = ""
-
-    @property
-    def public(self) -> str:
-        """What is wrong, without the place."""
-        return str(self).removeprefix(f"{self.place}: ") if self.place else str(self)
 
 
 class BackendUnavailable(BackendError):

@@ -66,7 +66,11 @@ def whole_of(settings: Settings) -> tuple[Settings, ...]:
 
 
 def _member(given: str | Mapping[str, Any], key: str, of: Settings) -> Member:
-    inherited = Settings(label=of.label, refresh_interval=of.refresh_interval)
+    inherited = Settings(
+        label=of.label,
+        refresh_interval=of.refresh_interval,
+        read_only=of.read_only,
+    )
     if isinstance(given, str):
         try:
             return Member(key, replace(inherited, **settings_of(given)))

@@ -8,6 +8,7 @@ last good state stands, with its age. All here blocks, but what says that it doe
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
@@ -26,10 +27,11 @@ from .last_state import LastState
 from .state import State, state_of
 from .store import DeltaStore, Store
 
-__all__ = ["POLL", "STALE_AFTER", "Replica"]
+__all__ = ["PATIENCE", "POLL", "STALE_AFTER", "Replica"]
 
 POLL = 30.0  # seconds between readings of the token, whatever notices say
 STALE_AFTER = 3600.0  # seconds after which health says that the store is away too long
+PATIENCE = 1.0  # seconds that readers wait for the store to tell what changed
 _LONGEST_PAUSE = 30.0  # seconds between attempts at a store that is away
 _LAST_WORDS = 2.0  # seconds for the thread to end
 
@@ -66,6 +68,7 @@ class Replica:
         self._deafness = ""  # why no notices come
         self._wishes = count(1)
         self._due = self._looked = 0  # wishes
+        self._late = math.inf  # when nobody waits for the look that is under way
         self._looking = threading.Lock()
         self._opening = threading.Lock()
         self._is_closing = threading.Event()
@@ -80,11 +83,20 @@ class Replica:
     @property
     def is_due(self) -> bool:
         """Whether somebody saved something that is not seen yet; never waits."""
-        return self._looked < self._due and self._problem is None
+        return (
+            self._looked < self._due
+            and self._problem is None
+            and time.monotonic() < self._late
+        )
 
     def look_again(self) -> None:
-        """Believe nothing from before now; never waits."""
+        """Believe nothing from before now; never waits.
+
+        Whoever saved has reached the store: where it was away it is asked again now.
+        """
         self._due = next(self._wishes)
+        if self._problem is not None:
+            self._is_back.set()
 
     def open(self) -> State:
         """Read the store, and follow it from now on; twice is fine.
@@ -127,10 +139,11 @@ class Replica:
         with self._looking:
             if self._looked < wish:
                 began = next(self._wishes)
+                self._late = time.monotonic() + PATIENCE
                 try:
                     self._take_in()
                 finally:  # one that failed would fail again for all who wait
-                    self._looked = began
+                    self._looked, self._late = began, math.inf
             if self._problem is not None:
                 raise copy(self._problem) from self._problem
             assert self.state is not None  # else there is a problem
@@ -157,21 +170,22 @@ class Replica:
 
     def _read(self) -> None:
         before = self.state
-        if before is None or self.store.token() != before.token:
-            self._swap(before, self._news(before))
+        if before is None:
+            self.state = state_of(self.store.read())
+        elif self.store.token() != before.token:
+            self._renew(before)
 
-    def _news(self, before: State | None) -> State:
-        """The present state, by what changed where the store tells that."""
-        if before is not None and isinstance(self.store, DeltaStore):
+    def _renew(self, before: State) -> None:
+        """Take in the present state, by what changed where the store tells that."""
+        delta = None
+        if isinstance(self.store, DeltaStore):
             delta = self.store.since(before.token)
-            if delta is not None:
-                return before.with_changes(delta)
-        return state_of(self.store.read(), before)
-
-    def _swap(self, before: State | None, after: State) -> None:
-        self.state = after
+        if delta is not None:
+            self.state = after = before.with_changes(delta)
+        else:
+            self.state = after = state_of(self.store.read(), before)
         tells = tuple(self.tells)
-        for name in after.changed(before) if before and tells else ():
+        for name in after.changed(before, delta and delta.records) if tells else ():
             for tell in tells:
                 tell(name)
 
@@ -179,7 +193,8 @@ class Replica:
         """Keep how the last look went, and log what is new in it."""
         was, self._problem = self._problem, problem
         if problem is not None and str(problem) != str(was):
-            _logger.warning("%s", problem)
+            if self.state is not None and not self._is_closing.is_set():
+                _logger.warning("%s", problem)  # else who opens or closes it knows
         elif problem is None and was is not None:
             self._is_back.set()
             _logger.info("%s: up to date again", self.store.address)
@@ -194,17 +209,22 @@ class Replica:
     def _follow(self) -> None:
         """Look after each notice, until it is closed; a store away is asked less."""
         failures = 0
+        is_away = False
         while not self._is_closing.is_set():
             state = None
             try:
                 state = self.look()
+                if is_away:  # what is left of a connection may fail once, and at once
+                    failures, is_away = 0, False
                 self.store.wait(state.token, self._keep(state))
                 failures, self._deafness = 0, ""
             except ConfigError as error:
+                is_away = state is None
                 if state is not None and failures:  # it is there, and tells nothing
                     self._bear(error)
                 failures += 1
-                self._is_back.wait(_pause(failures))
+                longest = _LONGEST_PAUSE if is_away else self._poll
+                self._is_back.wait(min(_pause(failures), longest))
                 self._is_back.clear()
             except Exception:  # the thread goes on: else nothing is ever seen
                 _logger.exception("following %s failed", self.store.address)
@@ -236,7 +256,7 @@ class Replica:
             return False
         snapshot, self._read_at = found
         self.state = state_of(snapshot)
-        _logger.warning("%s is away: its last state is served", self.store.address)
+        _logger.warning("%s: its last state is served", self._problem)
         return True
 
     def health(self) -> dict[str, Any]:
@@ -262,6 +282,8 @@ class Replica:
 
 
 def _pause(failures: int) -> float:
-    """Seconds until the next attempt: 1 to 30, each replica at its own moment."""
-    longest = min(_LONGEST_PAUSE, 2.0 ** min(failures, 5))
+    """Seconds until the next attempt: 0.1, then 1 to 30, each at its own moment."""
+    if failures == 1:  # it may have been a connection that was kept
+        return 0.1
+    longest = min(_LONGEST_PAUSE, 2.0 ** min(failures - 1, 5))
     return max(1.0, longest * random.uniform(0.5, 1.0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -29,25 +29,38 @@ class Bundle(NamedTuple):
 
 Bundles = Mapping[BundleName, Bundle]
 _NOTHING: Bundles = MappingProxyType({})
+_MOST_NAMED = 10  # bundles that do not parse
 
 
 class State(NamedTuple):
-    """The bundles of a store and their token; it is replaced whole."""
+    """The bundles of a store and their token; it is replaced whole.
+
+    `broken` has the names of those that do not parse, in order.
+    """
 
     token: str
     bundles: Bundles
+    broken: tuple[BundleName, ...] = ()
 
     def with_changes(self, delta: Snapshot) -> State:
         """The state after what *delta* says; a record of None is gone."""
-        bundles = {**self.bundles, **_opened(delta, self.bundles)}
+        opened = _opened(delta, self.bundles)
+        bundles = {**self.bundles, **opened}
         for name, record in delta.records.items():
             if record is None:
                 bundles.pop(name, None)
-        return State(delta.token, bundles)
+        broken = {*self.broken} - delta.records.keys() | _broken(opened)
+        return State(delta.token, bundles, tuple(sorted(broken)))
 
-    def changed(self, before: State) -> list[BundleName]:
-        """The names of what is another one than *before*, or came or went."""
-        names = before.bundles.keys() | self.bundles.keys()
+    def changed(
+        self, before: State, names: Iterable[BundleName] | None = None
+    ) -> list[BundleName]:
+        """The names of what is another one than *before*, or came or went.
+
+        Only *names* are looked at where they are given: no others can have changed.
+        """
+        if names is None:
+            names = before.bundles.keys() | self.bundles.keys()
         return [
             name
             for name in names
@@ -62,15 +75,26 @@ class State(NamedTuple):
         return Snapshot(self.token, records)
 
     def problems(self) -> list[str]:
-        """What is wrong with the bundles that do not parse, with their keys."""
-        contents = [bundle.content for bundle in self.bundles.values()]
-        return [str(one) for one in contents if isinstance(one, DocumentError)]
+        """What is wrong with some that do not parse, and how many more there are."""
+        named = self.broken[:_MOST_NAMED]
+        more = len(self.broken) - len(named)
+        found = [str(self.bundles[name].content) for name in named]
+        return [*found, f"and {more} more"] if more else found
 
 
 def state_of(snapshot: Snapshot, before: State | None = None) -> State:
     """The state that *snapshot* holds; what is as *before* is not parsed again."""
-    known = _NOTHING if before is None else before.bundles
-    return State(snapshot.token, _opened(snapshot, known))
+    bundles = _opened(snapshot, _NOTHING if before is None else before.bundles)
+    return State(snapshot.token, bundles, tuple(sorted(_broken(bundles))))
+
+
+def _broken(bundles: Bundles) -> set[BundleName]:
+    """The names of those that do not parse."""
+    return {
+        name
+        for name, bundle in bundles.items()
+        if isinstance(bundle.content, DocumentError)
+    }
 
 
 def _opened(

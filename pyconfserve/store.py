@@ -19,6 +19,7 @@ __all__ = [
     "Content",
     "DeltaStore",
     "HistoricStore",
+    "MadeStore",
     "PastChange",
     "Record",
     "Snapshot",
@@ -92,6 +93,15 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release what is held open; calling this twice is fine."""
+        ...
+
+
+@runtime_checkable
+class MadeStore(Protocol):
+    """A store that is made before it holds anything, such as a file or tables."""
+
+    def is_made(self) -> bool:
+        """Whether it is there; makes nothing."""
         ...
 
 

@@ -21,6 +21,7 @@ from .errors import (
     BackendError,
     BackendTimeout,
     BackendUnavailable,
+    ConfigError,
     Conflict,
     DocumentError,
     ValueTooLarge,
@@ -28,7 +29,7 @@ from .errors import (
 )
 from .files import BundleName, bundle_name
 from .last_state import LastState
-from .replica import POLL, STALE_AFTER, Replica
+from .replica import PATIENCE, POLL, STALE_AFTER, Replica
 from .state import Bundle, State
 from .store import Content, HistoricStore, Store, encode
 from .store_past import StorePast
@@ -38,7 +39,6 @@ from .versions import ANYTHING, Changed, Expected, Stored, Work, planned
 __all__ = ["StoreBackend"]
 
 _MOST_ATTEMPTS = 100  # at one change: each that fails is a change of that bundle
-_PATIENCE = 1.0  # seconds that a reader waits for the store to tell what changed
 
 
 class StoreBackend:
@@ -97,7 +97,7 @@ class StoreBackend:
     async def _latest(self, state: State) -> State:
         """What the store has now; *state* where it does not tell soon."""
         with suppress(BackendError, TimeoutError):
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(PATIENCE):
                 return await self._looks.run((), self._replica.look)
         return state
 
@@ -240,7 +240,7 @@ class StoreBackend:
             )
         try:
             return self.store.write(name, text, version)
-        except BackendError as error:
+        except ConfigError as error:
             error.place = self.store.address
             raise
 

@@ -71,14 +71,16 @@ def _sqlite(uri: str, settings: Settings) -> Store:
         raise SettingsError(
             "expected sqlite:// and the path of a file", f"{PREFIX}backend.uri"
         )
-    return SqliteStore(path)
+    return SqliteStore(path, makes=not settings.read_only)
 
 
 def _postgresql(uri: str, settings: Settings) -> Store:
     from .adapters.postgresql import PostgresqlStore
 
     return PostgresqlStore(
-        postgresql_uri(uri, settings), password=password_of(settings) or None
+        postgresql_uri(uri, settings),
+        makes=not settings.read_only,
+        password=password_of(settings) or None,
     )
 
 

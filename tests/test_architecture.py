@@ -22,7 +22,7 @@ LEVELS = [
     ["http.asgi", "http.passwords", "http.observing", "http.sender", "bulkhead", "locking", "problems", "versions", "weights"],
     ["capabilities", "http.attempts", "http.figures", "http.users", "threads"],
     ["http.grammar", "http.table", "http.dialing", "backend", "walk", "writing"],
-    ["files", "label_folders", "past", "saveable", "timely"],
+    ["files", "label_folders", "last_answers", "past", "saveable", "timely"],
     ["http.access_log", "http.authentication", "http.memo", "http.tls", "http.users_file", "http.worker", "adapters.etcd_problems"],
     ["http.exchange", "http.http11", "http.owner", "http.workers", "readings", "listing", "folder", "locations", "composite", "store"],
     ["bundles", "last_state", "state", "store_past", "adapters.etcd_gateway", "adapters.redis_client", "adapters.redis_scripts"],

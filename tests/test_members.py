@@ -47,10 +47,12 @@ def test_a_mapping_has_what_stands_below_backend():
     )
 
 
-def test_a_member_takes_the_label_and_the_interval_of_all():
-    """And nothing else."""
-    [member] = read_members(composite("cfg", label="v2", refresh_interval=0, port=1))
-    assert member.settings == Settings(root="cfg", label="v2", refresh_interval=0)
+def test_a_member_takes_what_holds_for_all():
+    """The label, the interval, and that nothing is saved; and nothing else."""
+    shared = {"label": "v2", "refresh_interval": 0, "read_only": True}
+    found = read_members(composite("cfg", {"root": "cfg"}, **shared, port=1))
+    expected = Settings(root="cfg", **shared)
+    assert [member.settings for member in found] == [expected, expected]
 
 
 @pytest.mark.parametrize(

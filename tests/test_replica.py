@@ -39,6 +39,39 @@ class Counting(DictStore):
         return self.deltas.pop() if self.deltas else None
 
 
+class HungUp(Counting):
+    """A store that is closed while it is asked."""
+
+    def token(self):
+        token = super().token()
+        if self.is_closed:
+            raise BackendUnavailable("dict: hung up")
+        return token
+
+    def close(self):
+        super().close()
+        self.flows.set()
+
+
+class Breaking(DictStore):
+    """A store whose next wait fails when it `breaks`, on a connection that is lost."""
+
+    breaks = False
+
+    def wait(self, token, seconds):
+        if self.breaks:
+            self.breaks = False
+            raise BackendUnavailable("dict: it cannot be reached")
+        super().wait(token, seconds)
+
+
+def until(condition):
+    end = time.monotonic() + SOON
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 @pytest.fixture
 def follow():
     """Makes replicas, and closes them in the end."""
@@ -201,6 +234,26 @@ class TestDue:
         assert not replica.is_due
 
 
+    def test_a_look_that_lasts_is_waited_for_by_some(self, follow):
+        """Who asks while it is late already is answered at once."""
+        store = deaf(kind=Counting)
+        replica = follow(store)
+        replica.open()
+        replica.look()
+        store.flows.clear()
+        with ThreadPoolExecutor(1) as threads:
+            look = threads.submit(replica.look)
+            replica.look_again()
+            began = time.monotonic()
+            assert replica.is_due
+            until(lambda: not replica.is_due)
+            assert 0.5 < time.monotonic() - began < 3
+            store.flows.set()
+            look.result(SOON)
+        replica.look_again()
+        assert replica.is_due
+
+
 class TestFollowing:
     """The thread."""
 
@@ -237,6 +290,7 @@ class TestFollowing:
             other.put(ORDERS, record(1, "1"))
             store.come_back()
             assert seen.wait(SOON)
+            until(lambda: "up to date again" in caplog.text)
         texts = [entry.message for entry in caplog.records]
         assert texts.count("dict: is away") == 1
         assert texts.count("dict:: up to date again") == 1
@@ -269,8 +323,78 @@ class TestFollowing:
         replica.open()
         store.put(ORDERS, record(1, "1"))
         assert seen.wait(SOON)
+        until(lambda: "no notices" in caplog.text)
         assert replica.health()["no-notices"] == "dict: no notices here"
         assert caplog.text.count("no notices here") == 1
+
+    def failed(self, replica, store):
+        """Let the thread fail so often that its pauses are long."""
+        store.go_away()
+        with pytest.raises(BackendUnavailable):
+            replica.look()
+        store.calls.clear()
+
+        def is_enough():
+            replica.look_again()
+            return store.calls.count("token") > 8
+
+        until(is_enough)
+
+    def test_a_save_elsewhere_says_that_the_store_is_back(self, follow):
+        """The thread does not wait for its next attempt."""
+        store = DictStore()
+        replica = follow(store)
+        replica.open()
+        self.failed(replica, store)
+        store.put(ORDERS, record(1, "1"))
+        store.come_back()
+        replica.look_again()
+        until(lambda: ORDERS in replica.state.bundles)
+
+    def test_an_old_connection_costs_no_pause(self, follow, caplog):
+        """That a wait fails once after a long absence is nothing to tell."""
+        place = DictPlace()
+        store, seen = Breaking(place), threading.Event()
+        replica = follow(store)
+        replica.open()
+        self.failed(replica, store)
+        store.breaks = True
+        store.come_back()
+        replica.look()
+        until(lambda: not store.breaks)
+        replica.tells.add(lambda name: seen.set())
+        DictStore(place).put(ORDERS, record(1, "1"))
+        assert seen.wait(1.0)
+        assert "no notices" not in caplog.text
+
+    def test_it_is_asked_as_often_as_agreed_without_notices(self, follow):
+        """However often a wait has failed."""
+        store = DictStore()
+        store.deafness = BackendUnavailable("dict: no notices here")
+        replica = follow(store, poll=0.01)
+        replica.open()
+        until(lambda: store.calls.count("token") > 20)
+
+    def test_a_start_that_fails_is_told_once(self, follow, caplog):
+        """To who made it."""
+        store = DictStore()
+        store.go_away()
+        with pytest.raises(BackendUnavailable, match=r"^dict: is away$"):
+            follow(store).open()
+        assert caplog.text == ""
+
+    def test_an_end_is_no_failure(self, follow, caplog):
+        """What it hangs up on is not told."""
+        store = HungUp()
+        replica = follow(store)
+        replica.open()
+        until(lambda: "wait" in store.calls)
+        assert store.is_asked.acquire(timeout=SOON)
+        store.flows.clear()
+        store.put(ORDERS, record(1, "1"))
+        assert store.is_asked.acquire(timeout=SOON)
+        replica.close()
+        assert caplog.text == ""
 
     def test_a_closed_one_opens_no_more(self, follow):
         """What it has is still there."""

@@ -42,6 +42,7 @@ def test_changes_are_taken_in():
     after = before.with_changes(Snapshot("u", delta))
     assert after.snapshot() == ("u", {ORDERS: record(1, "1"), new: record(3, "3")})
     assert sorted(after.changed(before)) == [new, OTHER]
+    assert sorted(after.changed(before, delta)) == [new, OTHER]
     assert before.snapshot().token == "t"
     assert [*before.bundles] == [ORDERS, OTHER]
 
@@ -56,3 +57,33 @@ def test_a_bundle_that_does_not_parse_says_where():
         assert len(caught.traceback) == 2
     assert state.problems() == [problem]
     assert State("t", {}).changed(state) == [ORDERS]
+
+
+class Unwalked(dict):
+    """Bundles that may be looked up, and never gone through."""
+
+    def _walked(self):
+        raise AssertionError("they were gone through")
+
+    __iter__ = keys = values = items = _walked
+
+
+def problems_of(state):
+    return state._replace(bundles=Unwalked(state.bundles)).problems()
+
+
+def test_what_is_broken_is_known_when_it_is_read():
+    """A few are named, and how many more there are, whatever changes."""
+    names = [BundleName(f"app{number:02}", "prod", "main") for number in range(14)]
+    told = [f"main/{name.application}/prod: the stored text is no JSON" for name in names]
+    records = {name: Record("{", "1") for name in reversed(names)}
+    state = state_of(Snapshot("t", {**records, ORDERS: record(1, "1")}))
+    assert problems_of(state) == [*told[:10], "and 4 more"]
+    delta = {names[0]: record(1, "2"), names[1]: None, names[2]: Record("{", "2")}
+    after = state.with_changes(Snapshot("u", {**delta, ORDERS: Record("{", "2")}))
+    assert problems_of(after) == [*told[2:12], "and 3 more"]
+    assert after.broken == (*names[2:], ORDERS)
+    assert after == state_of(after.snapshot(), after)
+    rest = after.with_changes(Snapshot("v", dict.fromkeys(after.broken[1:])))
+    assert problems_of(rest) == [told[2]]
+    assert problems_of(state_of(Snapshot("w", {}), after)) == []

@@ -235,6 +235,14 @@ class TestChanging:
         assert "write" not in store.calls
         assert properties(backend) == {"a": "before"}
 
+    def test_where_it_is_is_told_to_nobody_who_saves(self, replica):
+        """Also by what is no failure of the store."""
+        store = DictStore()
+        store.failures = [ValueTooLarge("dict:: main/orders/prod: it is too large")]
+        with pytest.raises(ValueTooLarge) as caught:
+            change(replica(store), {"a": 1})
+        assert caught.value.public == "main/orders/prod: it is too large"
+
 
 class TestAway:
     """A store that is away."""

@@ -9,7 +9,7 @@ from pyconfserve import ConfigServer, ConfigSource, Settings
 from pyconfserve.addresses import STORES
 from pyconfserve.auto_configuration import build_backend
 from pyconfserve.composite import CompositeConfigBackend
-from pyconfserve.errors import SettingsError
+from pyconfserve.errors import BackendUnavailable, SettingsError
 from pyconfserve.store_backend import StoreBackend
 from pyconfserve.stores import password_of, postgresql_uri
 
@@ -45,6 +45,25 @@ def test_each_kind_is_a_store_of_its_own(tmp_path):
         asyncio.run(backend.close())
     assert shown["sqlite"] == f"sqlite://{tmp_path}/a b.db"
     assert ("h:1234" in shown["postgresql"], "h:2379" in shown["etcd"]) == (True, True)
+
+
+@pytest.mark.parametrize("is_member", [False, True], ids=["alone", "member"])
+def test_no_file_is_made_where_nothing_is_saved(tmp_path, is_member):
+    """Alone, and as a member of a composite."""
+    given = {"type": "sqlite", "uri": f"sqlite://{tmp_path}/x.db"}
+    tree = settings(type="composite", members=[given]) if is_member else settings(**given)
+    tree["pyfly"]["config-server"]["read-only"] = True
+    backend = build_backend(tree)
+
+    async def use():
+        try:
+            await backend.open()
+        finally:
+            await backend.close()
+
+    with pytest.raises(BackendUnavailable, match=r"x\.db: it cannot be opened: No such file or directory$"):
+        asyncio.run(use())
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_store_has_the_label_of_the_settings(tmp_path):

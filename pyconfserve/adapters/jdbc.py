@@ -7,7 +7,6 @@ database is away the last good answer to the same request is given.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -26,11 +25,10 @@ from ..environment.properties import merge
 from ..errors import (
     BackendError,
     BackendMisconfigured,
-    BackendTimeout,
-    BackendUnavailable,
     ReadOnlyBackend,
 )
 from ..files import BundleName, bundle_name
+from ..last_answers import LastAnswers
 from ..threads import Threads
 from .jdbc_slots import JdbcSlot, spring_slots
 from .jdbc_urls import named, sessions_of
@@ -52,8 +50,6 @@ _READS = {  # how a transaction begins that sees one moment, by the scheme of th
     "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     "sqlite": "BEGIN",
 }
-_MOST_KEPT = 1000  # last good answers
-_AWAY = (BackendUnavailable, BackendTimeout)
 
 _logger = logging.getLogger("pyconfserve.jdbc")
 
@@ -93,11 +89,7 @@ class JdbcConfigBackend:
         self._is_listed = sql == SQL
         self._is_incomplete = config_incomplete
         self._fails = fail_on_error
-        self._now = now
-        self._last: dict[Lookup, Found] = {}  # good answers, the newest last
-        self._remembering = threading.Lock()
-        self._problem: BackendError | None = None
-        self._answered = 0.0  # when the database last did
+        self._last = LastAnswers(self._sessions.address, _logger, now=now)
         self._threads = Threads("pyconfserve-jdbc", 8)
 
     async def open(self) -> None:
@@ -130,22 +122,8 @@ class JdbcConfigBackend:
         try:
             found = Found(tuple(self._asked(lookup)), self.default_label)
         except BackendError as error:
-            self._note(error)
-            last = self._last.get(lookup)
-            if last is None or not isinstance(error, _AWAY):
-                raise
-            return last
-        self._answered = self._now()
-        self._note(None)
-        self._remember(lookup, found)
-        return found
-
-    def _remember(self, lookup: Lookup, found: Found) -> None:
-        with self._remembering:
-            self._last.pop(lookup, None)
-            self._last[lookup] = found
-            if len(self._last) > _MOST_KEPT:
-                del self._last[next(iter(self._last))]
+            return self._last.instead(lookup, error)
+        return self._last.kept(lookup, found)
 
     def _asked(self, lookup: Lookup) -> Iterator[PropertySource]:
         """The sources of an answer; empty ones are left out, as Spring does."""
@@ -194,26 +172,12 @@ class JdbcConfigBackend:
         """A transaction for a whole answer, where a part that fails makes all fail."""
         return self._sessions.transaction(self._reads) if self._fails else nullcontext()
 
-    def _note(self, problem: BackendError | None) -> None:
-        """Keep how the last answer went, and log what is new in it."""
-        was, self._problem = self._problem, problem
-        if problem is not None and str(problem) != str(was):
-            _logger.warning("%s", problem)
-
     def health(self) -> Mapping[str, Any]:
         """The database, and what is wrong with it.
 
         Raises BackendError while it fails and nothing that it said is known.
         """
-        if self._problem is None:
-            return {"store": self._sessions.address}
-        if not self._last:
-            raise self._problem
-        return {
-            "store": self._sessions.address,
-            "problem": str(self._problem),
-            "answered-seconds-ago": max(0, round(self._now() - self._answered)),
-        }
+        return self._last.health()
 
     async def save(self, source: ConfigSource) -> None:
         """Raise ReadOnlyBackend: the table is another's."""

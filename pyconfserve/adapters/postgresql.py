@@ -24,17 +24,20 @@ _LOCK = 0x7079636F6E66  # of those who make the tables: "pyconf"
 class PostgresqlStore(SqlStore):
     """Bundles in the database at *url*: an address, or `key=value` pairs of libpq.
 
-    Tables that are missing are made. *user* and *password* stand for those of the
-    address; an answer may take *patience* seconds. Raises SettingsError for an address
-    that is malformed. All methods raise BackendUnavailable when it cannot be reached,
-    BackendTimeout, BackendDenied, StorageFull, and BackendMisconfigured for a database
-    or tables that are not there.
+    Tables that are missing are made with *makes*. *user* and *password* stand for those
+    of the address; an answer may take *patience* seconds. Raises SettingsError for an
+    address that is malformed. All methods raise BackendUnavailable when it cannot be
+    reached, BackendTimeout, BackendDenied, StorageFull, and BackendMisconfigured for a
+    database or tables that are not there.
     """
+
+    finds = "SELECT 1 WHERE to_regclass('pyconfserve_revision') IS NOT NULL"
 
     def __init__(
         self,
         url: str,
         *,
+        makes: bool = True,
         user: str | None = None,
         password: str | None = None,
         patience: float = PATIENCE,
@@ -46,15 +49,19 @@ class PostgresqlStore(SqlStore):
             self._database,
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
             "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+            makes=makes,
         )
         self._listening: PostgresqlSession | None = None
         self._listen = threading.Lock()  # held while notices are waited for
-        self._end, self._ending = socket.socketpair()
+        # That ends a wait; made by who waits, as a process that forks shares it.
+        self._ends: tuple[socket.socket, socket.socket] | None = None
 
     def wait(self, token: str, seconds: float) -> None:
         """Return when a notice has come, and at once after it has connected."""
         with self._listen, self._database.translated():
-            if self._database.is_closed:
+            if self._ends is None and not self._database.is_closed:
+                self._ends = socket.socketpair()
+            if self._ends is None or self._database.is_closed:
                 return
             session, self._listening = self._listening, None
             is_new = session is None
@@ -62,18 +69,20 @@ class PostgresqlStore(SqlStore):
             try:
                 if is_new:
                     session.ask(f"LISTEN {_CHANNEL}")
-                elif not self._hears(session, seconds):
+                elif not self._hears(session, self._ends[0], seconds):
                     session.ask("SELECT 1")  # else one that is dead stays silent
             except BaseException:
                 session.close()
                 raise
             self._listening = session
 
-    def _hears(self, session: PostgresqlSession, seconds: float) -> bool:
+    def _hears(
+        self, session: PostgresqlSession, end: socket.socket, seconds: float
+    ) -> bool:
         """Whether anything comes in time: a notice, an end, or that this is closed."""
         with selectors.DefaultSelector() as selector:
             selector.register(session.fileno(), selectors.EVENT_READ)
-            selector.register(self._end, selectors.EVENT_READ)
+            selector.register(end, selectors.EVENT_READ)
             if not selector.select(seconds):
                 return False
         session.pgconn.consume_input()
@@ -84,14 +93,15 @@ class PostgresqlStore(SqlStore):
     def close(self) -> None:
         """Close the connections that nobody uses; calling this twice is fine."""
         super().close()
-        with suppress(OSError):
-            self._ending.send(b".")
+        if self._ends is not None:
+            with suppress(OSError):
+                self._ends[1].send(b".")
         with self._listen:
             if self._listening is not None:
                 self._listening.close()
             self._listening = None
-            self._end.close()
-            self._ending.close()
+            for end in self._ends or ():
+                end.close()
 
     def _notify(self, session: Session, revision: int) -> None:
         values = {"channel": _CHANNEL, "revision": f"{revision}"}

@@ -44,6 +44,9 @@ _DEFAULTS: Mapping[str, Any] = {  # of a connection; those of the address count 
 }
 _PLACE = re.compile(r"""'[^']*'|"[^"]*"|--[^\n]*|::|:(\w+)|%""")
 
+# Else libpq takes the rest of a password for a host or a database, which are shown.
+_SECRET_IN_PLACE = re.compile(r"postgres(?:ql)?://[^?@]*[/@][^?]*@")
+
 _AWAY = BackendUnavailable, "it cannot be reached"
 # By the beginning of SQLSTATE.
 _ERRORS: dict[str, tuple[type[BackendError], str]] = {
@@ -115,6 +118,8 @@ class PostgresqlSessions(Sessions):
     ) -> None:
         super().__init__()
         given = {"user": user, "password": password}
+        if _SECRET_IN_PLACE.match(url):
+            raise SettingsError("in a user or a password write %40 for @ and %2F for /")
         try:
             found = conninfo_to_dict(url)
         except psycopg.Error:

@@ -181,7 +181,9 @@ def translated(address: str) -> Iterator[None]:
         yield
     except exceptions.RedisError as error:
         kind, words = _meaning(error)
-        raise kind(f"{address}: {words}") from error
+        ours = kind(f"{address}: {words}")
+        ours.place = address.split(": ", 1)[0]  # a key may follow it
+        raise ours from error
 
 
 def piped(client: Redis, commands: Iterable[tuple[str, ...]]) -> list[Any]:

@@ -18,16 +18,14 @@ from ..environment.properties import merge
 from ..errors import (
     BackendError,
     BackendMisconfigured,
-    BackendUnavailable,
     ReadOnlyBackend,
 )
 from ..files import BundleName, bundle_name
+from ..last_answers import LastAnswers
 from ..threads import Threads
 from .redis_client import TIMEOUT, make_client, parse_place, piped, translated
 
 __all__ = ["RedisConfigBackend"]
-
-_MOST_KEPT = 1000  # last good answers
 
 _logger = logging.getLogger("pyconfserve.redis")
 
@@ -66,10 +64,7 @@ class RedisConfigBackend:
             timeout=timeout,
             errors="replace",  # as Java does
         )
-        self._now = now
-        self._last: dict[Lookup, Found] = {}  # good answers, the newest last
-        self._problem: BackendError | None = None
-        self._answered = 0.0  # when Redis last did
+        self._last = LastAnswers(self._address, _logger, now=now)
         self._threads = Threads("pyconfserve-redis", 8)
 
     async def open(self) -> None:
@@ -99,18 +94,8 @@ class RedisConfigBackend:
         try:
             found = Found(await self._threads.run(names, self._asked, lookup))
         except BackendError as error:
-            self._note(error)
-            last = self._last.get(lookup)
-            if last is None or not isinstance(error, BackendUnavailable):
-                raise
-            return last
-        self._answered = self._now()
-        self._note(None)
-        self._last.pop(lookup, None)
-        self._last[lookup] = found
-        if len(self._last) > _MOST_KEPT:
-            self._last.pop(next(iter(self._last)), None)
-        return found
+            return self._last.instead(lookup, error)
+        return self._last.kept(lookup, found)
 
     def _asked(self, lookup: Lookup) -> tuple[PropertySource, ...]:
         if lookup.dialect.has_profile_less_slot:
@@ -133,26 +118,12 @@ class RedisConfigBackend:
         with translated(self._address):
             return piped(self._client, [("HGETALL", key) for key in keys])
 
-    def _note(self, problem: BackendError | None) -> None:
-        """Keep how the last answer went, and log what is new in it."""
-        was, self._problem = self._problem, problem
-        if problem is not None and str(problem) != str(was):
-            _logger.warning("%s", problem)
-
     def health(self) -> Mapping[str, Any]:
         """The store, and what is wrong with it.
 
         Raises BackendError while it fails and nothing that it said is known.
         """
-        if self._problem is None:
-            return {"store": self._address}
-        if not self._last:
-            raise self._problem
-        return {
-            "store": self._address,
-            "problem": str(self._problem),
-            "answered-seconds-ago": max(0, round(self._now() - self._answered)),
-        }
+        return self._last.health()
 
     async def save(self, source: ConfigSource) -> None:
         """Raise ReadOnlyBackend: the hashes are another's."""
@@ -161,8 +132,7 @@ class RedisConfigBackend:
     async def list(self) -> list[ConfigSource]:
         """Raise BackendMisconfigured: a key does not tell where its profile begins."""
         raise BackendMisconfigured(
-            f"{self._address}: Spring's hashes cannot be listed: "
-            "their keys do not tell what is a profile"
+            "Spring's hashes cannot be listed: their keys do not tell what is a profile"
         )
 
 

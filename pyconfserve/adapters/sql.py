@@ -61,19 +61,22 @@ class SqlStore(ABC):
     """A store in the database of *sessions*; a subclass hears of changes.
 
     *reads* and *writes* begin a transaction: one that sees a single moment, one whose
-    queries see what was durable before each of them. What it raises is that of Store
-    and HistoricStore; BackendMisconfigured for tables that are missing or not those of
-    pyconfserve.
+    queries see what was durable before each of them. Tables that are missing are made
+    with *makes*. What it raises is that of Store and HistoricStore;
+    BackendMisconfigured for tables that are missing or not those of pyconfserve.
     """
 
     limit = LARGEST_FILE
+    finds: str  # a query with a row where there are tables
 
-    def __init__(self, sessions: Sessions, reads: str, writes: str) -> None:
+    def __init__(
+        self, sessions: Sessions, reads: str, writes: str, *, makes: bool = True
+    ) -> None:
         self.address = sessions.address
         self._sessions = sessions
         self._reads, self._writes = reads, writes
         self._preparing = threading.Lock()
-        self._is_prepared = False
+        self._is_prepared = not makes
 
     @abstractmethod
     def wait(self, token: str, seconds: float) -> None:
@@ -88,6 +91,11 @@ class SqlStore(ABC):
     def close(self) -> None:
         """Close the connections that nobody uses; calling this twice is fine."""
         self._sessions.close()
+
+    def is_made(self) -> bool:
+        """Whether there are tables; makes none."""
+        with self._sessions.session() as session:
+            return bool(session.ask(self.finds).fetchall())
 
     def _session(self) -> AbstractContextManager[Session]:
         self._prepare()

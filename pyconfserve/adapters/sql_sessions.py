@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
-from ..errors import BackendError, ConfigError
+from ..errors import ConfigError
 
 __all__ = ["Cursor", "Session", "Sessions"]
 
@@ -79,7 +79,7 @@ class Sessions(ABC):
                     self._drop()  # what ends one may have ended all
                     raise
                 self._give_back(session)
-        except BackendError as error:
+        except ConfigError as error:
             error.place = self.address
             raise
 

@@ -78,7 +78,8 @@ class SqliteSessions(Sessions):
     ) -> None:
         super().__init__()
         self._patience = patience
-        self._path = os.path.abspath(os.fspath(path))
+        # POSIX keeps two slashes at the start, and SQLite reads a host after them.
+        self._path = os.path.abspath(os.fspath(path)).replace("//", "/", 1)
         self._makes = makes
         self.address = f"sqlite://{self._path}"
 
@@ -103,6 +104,12 @@ class SqliteSessions(Sessions):
             database.close()
             raise
         return SqliteSession(database, file)
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether nothing is at the path, in a folder that is there."""
+        folder = os.path.dirname(self._path)
+        return not os.path.lexists(self._path) and os.path.isdir(folder)
 
     def _make(self) -> None:
         """Make the file, readable by its owner alone: it may hold secrets."""
@@ -141,22 +148,32 @@ class SqliteSessions(Sessions):
 
 
 class SqliteStore(SqlStore):
-    """Bundles in the file at *path*, which is made where there is none.
+    """Bundles in the file at *path*, which is made where there is none with *makes*.
 
     A change by another process is waited for *patience* seconds. All methods raise
     BackendUnavailable when the file went away or others keep it locked, BackendDenied,
     StorageFull, and BackendMisconfigured for what is no database of pyconfserve.
     """
 
+    finds = "SELECT 1 FROM sqlite_master WHERE name = 'pyconfserve_revision'"
+
     def __init__(
-        self, path: str | os.PathLike[str], *, patience: float = PATIENCE
+        self,
+        path: str | os.PathLike[str],
+        *,
+        makes: bool = True,
+        patience: float = PATIENCE,
     ) -> None:
-        self._files = SqliteSessions(path, makes=True, patience=patience)
-        super().__init__(self._files, "BEGIN", "BEGIN IMMEDIATE")
+        self._files = SqliteSessions(path, makes=makes, patience=patience)
+        super().__init__(self._files, "BEGIN", "BEGIN IMMEDIATE", makes=makes)
         self._closing = threading.Event()
         self._watching: SqliteSession | None = None
         self._watch = threading.Lock()
         self._seen: tuple[tuple[int, int], int] | None = None
+
+    def is_made(self) -> bool:
+        """Whether there are a file and tables; makes neither."""
+        return not self._files.is_missing and super().is_made()
 
     def wait(self, token: str, seconds: float) -> None:
         """Return when any process has changed the file; looked at 40 times a second."""

@@ -8,10 +8,11 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from ..addresses import shown as without_secrets
 from ..auto_configuration import build_server
-from ..backend import ConfigBackend
+from ..backend import ConfigBackend, InMemoryConfigBackend
 from ..copying import (
     DIFFERS,
     EQUAL,
@@ -23,6 +24,8 @@ from ..copying import (
     verified,
 )
 from ..errors import SettingsError
+from ..store import MadeStore
+from ..store_backend import StoreBackend
 from .options import Options, check_folders, read_options
 from .output import write
 from .progress import Bar
@@ -43,6 +46,8 @@ def run(arguments: Sequence[str]) -> int:
     """
     flags = _parser().parse_intermixed_args(arguments)
     source, target = _end(flags.source), _end(flags.target, flags.clone_dir, saves=True)
+    if flags.dry_run:
+        target = target._replace(settings=replace(target.settings, read_only=True))
     bar = Bar("bundles")
     try:
         steps, is_written = asyncio.run(_copy(flags, source, target, bar))
@@ -61,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Copy every bundle, as it is stored, and read it back.",
         epilog="FROM and TO are what serve takes as ROOT, or a file of its settings, "
         "which may hold credentials. Plain files and the past are not copied. The exit "
-        "status is 1 when a bundle was not copied.",
+        "status is 1 when a bundle was not copied, or none has a label that is named.",
         allow_abbrev=False,
     )
     add = parser.add_argument
@@ -98,20 +103,34 @@ def _end(root: str, clone_dir: str | None = None, *, saves: bool = False) -> Opt
 
 
 @asynccontextmanager
-async def _opened(options: Options) -> AsyncIterator[ConfigBackend]:
+async def _opened(
+    options: Options, *, is_new: bool = False
+) -> AsyncIterator[ConfigBackend]:
+    """The backend of one end; with *is_new* a store that nobody made yet is empty."""
     server = build_server(options.settings, options.spring)
     try:
+        if is_new and not await asyncio.to_thread(_is_made, server.backend):
+            yield InMemoryConfigBackend()
+            return
         await server.open()
         yield server.backend
     finally:
         await server.close()
 
 
+def _is_made(backend: ConfigBackend) -> bool:
+    store = backend.store if isinstance(backend, StoreBackend) else None
+    return not isinstance(store, MadeStore) or store.is_made()
+
+
 async def _copy(
     flags: argparse.Namespace, source: Options, target: Options, bar: Bar
 ) -> tuple[list[Step], bool]:
     """What became of each bundle, and whether anything was to be written."""
-    async with _opened(source) as ours, _opened(target) as theirs:
+    async with (
+        _opened(source) as ours,
+        _opened(target, is_new=flags.dry_run) as theirs,
+    ):
         steps = await planned(ours, theirs, flags.label, bar.show)
         differ = any(step.state == DIFFERS for step in steps)
         if flags.dry_run or (differ and not flags.overwrite):

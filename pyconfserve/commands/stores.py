@@ -124,7 +124,7 @@ def sealed(settings: Settings, *, saves: bool) -> Settings:
             "keeps",
             "--clone-dir",
         )
-    return replace(settings, **_SEALED)
+    return replace(settings, **_SEALED, read_only=settings.read_only or not saves)
 
 
 @asynccontextmanager
@@ -141,8 +141,6 @@ async def opened(
     options = _read_options(flags)
     check_folders(options.settings)
     settings = sealed(options.settings, saves=saves)
-    if not saves:
-        settings = replace(settings, read_only=True)
     server = build_server(settings, options.spring)
     try:
         await server.open()

@@ -9,7 +9,6 @@ from typing import Any
 from ..answers import Answer
 from ..environment.rendering import JSON
 from ..errors import (
-    BackendError,
     ConfigError,
     MethodNotAllowed,
     TooManyAttempts,
@@ -81,7 +80,7 @@ def error_response(error: ConfigError, path: str) -> Response:
     content = {
         "status": status,
         "error": reason(status),
-        "message": error.public if isinstance(error, BackendError) else str(error),
+        "message": error.public,
         "path": path,
     }
     response = json_response(content, status)

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 
 import psycopg
 import pytest
@@ -9,6 +10,7 @@ from backend_contract import VersionedContract
 from store_contract import SqlContract
 
 from pyconfserve.adapters.postgresql import PostgresqlStore
+from pyconfserve.errors import BackendMisconfigured
 from pyconfserve.store_backend import StoreBackend
 
 _schemas = itertools.count(1)
@@ -47,3 +49,27 @@ class TestStore(SqlContract):
     @pytest.fixture
     def connect(self, empty_url):
         return lambda: PostgresqlStore(empty_url)
+
+
+def test_nothing_is_open_before_it_is_asked(empty_url):
+    """Processes that fork share nothing: an end of one would be that of all."""
+    before = os.listdir("/dev/fd")
+    store = PostgresqlStore(empty_url)
+    assert before == os.listdir("/dev/fd")
+    store.wait("", 0)
+    store.close()
+    store.wait("", 30)
+    assert before == os.listdir("/dev/fd")
+
+
+def test_no_tables_are_made_where_nothing_is_written(empty_url):
+    """Whether there are any in the search path is known."""
+    maker, store = PostgresqlStore(empty_url), PostgresqlStore(empty_url, makes=False)
+    assert [maker.is_made(), store.is_made()] == [False, False]
+    with pytest.raises(BackendMisconfigured, match=r"a table or a column is not there"):
+        store.read()
+    assert maker.is_made() is False
+    maker.read()
+    assert (store.is_made(), store.read()) == (True, maker.read())
+    maker.close()
+    store.close()

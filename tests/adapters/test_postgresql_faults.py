@@ -130,6 +130,16 @@ def test_an_address_that_is_none(url):
     assert caught.value.__suppress_context__
 
 
+@pytest.mark.parametrize("password", ["pa/ss", "p@ss", "p@s/s"])
+def test_a_password_is_taken_for_no_place(password):
+    """An unescaped one would be in part a host or a database, which are shown."""
+    expected = "^in a user or a password write %40 for @ and %2F for /$"
+    with pytest.raises(SettingsError, match=expected):
+        PostgresqlSessions(f"postgresql://u:{password}@h/db")
+    sessions = PostgresqlSessions("postgresql://u:p%40s%2Fs@h/db")
+    assert sessions.address == "postgresql://h:5432/db"
+
+
 def test_who_may_only_read(postgresql_server, postgresql_url, opened):
     """Reads, and is denied the rest; without tables it says what it lacks."""
     PostgresqlStore(postgresql_url).close()
@@ -300,6 +310,8 @@ class TestConnections:
         """No increment that was told is lost, and none is made twice."""
         with PostgresqlServer() as server:
             backends = [opened(StoreBackend(PostgresqlStore(server.url, patience=2.0))) for _ in range(4)]  # fmt: skip
+            for backend in backends:  # a start while it is down is an error
+                asyncio.run(backend.open())
             change(backends[0], {"count": 0})
             going, halfway = threading.Event(), threading.Semaphore(0)
             going.set()

@@ -75,11 +75,65 @@ def test_all_is_there_afterwards(run, old, tmp_path):
     assert expected == run("copy", "old", "new")
 
 
+def test_a_store_that_is_read_is_not_made(call, old, tmp_path):
+    """Its name was mistyped: nothing would be copied, and all be well."""
+    status, _, problem = call("sqlite://no.db", "new")
+    assert status == 1
+    assert problem.endswith("no.db: it cannot be opened: No such file or directory\n")
+    assert not (tmp_path / "no.db").exists()
+
+
 def test_a_dry_run_writes_nothing(call, old, tmp_path):
     """It says what would be done."""
     expected = (0, lines("new"), "pyconfserve: 3 bundles (3 new), nothing is written\n")
     assert expected == call("old", "new", "--dry-run")
     assert [*(tmp_path / "new").iterdir()] == []
+
+
+def test_a_dry_run_makes_no_file(call, old, tmp_path):
+    """SQLite's that is missing is empty; afterwards it is read, and stays as it is."""
+    place = tmp_path / "made" / "x.db"
+    place.parent.mkdir()
+    expected = (0, lines("new"), "pyconfserve: 3 bundles (3 new), nothing is written\n")
+    assert expected == call("old", f"sqlite://{place}", "--dry-run")
+    assert [*place.parent.iterdir()] == []
+    place.touch()
+    assert expected == call("old", f"sqlite://{place}", "--dry-run")
+    assert place.read_bytes() == b""
+    assert call("old", f"sqlite://{place}")[:2] == (0, lines("new"))
+    before = place.read_bytes()
+    assert call("old", f"sqlite://{place}", "--dry-run")[:2] == (0, lines("equal"))
+    assert place.read_bytes() == before
+
+
+def test_a_dry_run_makes_no_tables(call, old, postgresql_url):
+    """Nor does who reads a database that is not meant."""
+    psycopg = pytest.importorskip("psycopg")
+    expected = (0, lines("new"), "pyconfserve: 3 bundles (3 new), nothing is written\n")
+    assert expected == call("old", postgresql_url, "--dry-run")
+    status, _, problem = call(postgresql_url, "new")
+    assert status == 1
+    assert problem.endswith(": a table or a column is not there (SQLSTATE 42P01)\n")
+    with psycopg.connect(postgresql_url) as session:
+        tables = session.execute("SELECT to_regclass('pyconfserve_revision')").fetchall()
+    assert tables == [(None,)]
+    assert call("old", postgresql_url)[:2] == (0, lines("new"))
+    assert call("old", postgresql_url, "--dry-run")[:2] == (0, lines("equal"))
+
+
+@pytest.mark.parametrize(
+    ("place", "problem"),
+    [
+        ("absent/x.db", "it cannot be opened: No such file or directory"),
+        ("text.db", "the file is no SQLite database (SQLITE_NOTADB)"),
+    ],
+)
+def test_a_dry_run_says_what_would_fail(call, old, tmp_path, place, problem):
+    """It takes nothing for empty that could not be written."""
+    (tmp_path / "text.db").write_text("x" * 200)
+    status, out, errors = call("old", f"sqlite://{tmp_path}/{place}", "--dry-run")
+    expected = f"pyconfserve: error: sqlite://{tmp_path}/{place}: {problem}\n"
+    assert (status, out, errors) == (1, "", expected)
 
 
 def test_what_differs_is_overwritten_only_when_asked(call, old, tmp_path):
@@ -104,7 +158,20 @@ def test_labels_may_be_chosen(call, old, tmp_path):
     assert call("old", "new", "--label", "v2", "--label", "main", "--dry-run")[1] == lines(
         "new"
     ).replace("new orders/prod/v2", "equal orders/prod/v2")
-    assert call("old", "new", "--label", "none")[2] == "pyconfserve: 0 bundles, read back\n"
+
+
+@pytest.mark.parametrize("labels", [("none",), ("v2", "none")], ids=["alone", "beside another"])
+def test_a_label_that_no_bundle_has_is_exit_1(call, old, tmp_path, labels):
+    """It was mistyped: nothing is copied at all."""
+    flags = [word for label in labels for word in ("--label", label)]
+    expected = (1, "", "pyconfserve: error: no bundle has the label none\n")
+    assert expected == call("old", "new", *flags)
+    assert [*(tmp_path / "new").iterdir()] == []
+
+
+def test_nothing_is_copied_of_nothing(call, old):
+    """Where no label was named it is no failure."""
+    assert call("new", "old") == (0, "", "pyconfserve: 0 bundles, read back\n")
 
 
 def test_what_cannot_be_copied_is_named(call, old):

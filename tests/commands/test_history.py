@@ -146,7 +146,7 @@ class TestHistory:
             (("cfg", "orders"), 1, "no history is kept here: a git repository named by its URI keeps one, and so do SQLite and PostgreSQL"),
             (("bare.git", "orders", "--username", "u"), 2, "--username: it is for a server, and this is a folder or a repository"),
             (("http://127.0.0.1:9", "orders", "--clone-dir", "c"), 2, "--clone-dir: it is for a folder or a repository, and this is a server"),
-            (("redis://x", "orders"), 2, "no store has addresses that begin with redis://"),
+            (("mongodb://x", "orders"), 2, "no store has addresses that begin with mongodb://"),
             (("http://127.0.0.1:9/", "orders"), 1, "http://127.0.0.1:9/: the connection was refused"),
         ],
     )

@@ -12,7 +12,12 @@ import pytest
 
 from pyconfserve.backend import InMemoryConfigBackend
 from pyconfserve.environment.overlay import SPRING
-from pyconfserve.errors import BackendUnavailable, ConfigError, ProtocolError
+from pyconfserve.errors import (
+    BackendUnavailable,
+    ConfigError,
+    ProtocolError,
+    ValueTooLarge,
+)
 from pyconfserve.filesystem import FilesystemConfigBackend
 from pyconfserve.http.access import Access
 from pyconfserve.http.grammar import LARGEST_BODY
@@ -767,3 +772,10 @@ def test_an_error_becomes_a_response():
     """Edges turn their own errors into the same body; the path is theirs to give."""
     expected = refused(400, "not HTTP", "")
     assert expected == error_response(ProtocolError("not HTTP"), "")
+
+
+def test_an_error_does_not_tell_where_a_store_is():
+    """That is for logs and for the health of the server."""
+    error = ValueTooLarge("etcd://db:2379/x: main/a/b: it is too large")
+    error.place = "etcd://db:2379/x"
+    assert refused(413, "main/a/b: it is too large", "/a") == error_response(error, "/a")
