@@ -6,39 +6,28 @@ It is known by gRPC's code and etcd's words, as statuses of HTTP differ between 
 
 from __future__ import annotations
 
-import json
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..errors import (
     BackendDenied,
     BackendMisconfigured,
     BackendUnavailable,
-    ConfigError,
     StorageFull,
     ValueTooLarge,
 )
 from ..http.messages import Response
+from .json_answers import Problem, parsed
 
 __all__ = [
     "AWAY",
     "OLD_TOKEN",
-    "TOO_LARGE",
-    "Problem",
     "opened",
     "refusal_of",
     "says_nothing",
 ]
 
-
-class Problem(NamedTuple):
-    """An error, and words of ours for it."""
-
-    kind: type[ConfigError]
-    words: str
-
-
 AWAY = Problem(BackendUnavailable, "it has no leader, no quorum, or is about to end")
-TOO_LARGE = Problem(ValueTooLarge, "it is too large")
+_TOO_LARGE = Problem(ValueTooLarge, "it is too large")
 _NOBODY = Problem(BackendDenied, "it wants a user and a password")
 _WRONG = Problem(BackendDenied, "the user or the password is wrong")
 _NO_RIGHT = Problem(BackendDenied, "the user has no right to it")
@@ -53,11 +42,11 @@ _MEANINGS = (
     (3, "user name is empty", _NOBODY),
     (3, "authentication failed", _WRONG),
     (3, "revision of auth store is old", OLD_TOKEN),
-    (3, "too large", TOO_LARGE),
+    (3, "too large", _TOO_LARGE),
     (4, "", AWAY),
     (7, "", _NO_RIGHT),
     (8, "space exceeded", _FULL),
-    (8, "larger than max", TOO_LARGE),
+    (8, "larger than max", _TOO_LARGE),
     (9, "authentication is not enabled", _NO_LOGINS),
     (11, "compacted", _COMPACTED),
     (14, "", AWAY),
@@ -69,7 +58,7 @@ _CODES = {"InvalidArgument": 3, "PermissionDenied": 7, "Unauthenticated": 16}
 def opened(response: Response) -> tuple[dict[str, Any], Problem | None]:
     """The tree of an answer, and what it says that went wrong."""
     try:
-        tree = json.loads(response.body)
+        tree = parsed(response.body)
         if response.status == 200:
             return tree, None if "header" in tree else _STRANGE
         problem = _meaning(int(tree["code"]), str(tree["message"]))
@@ -88,7 +77,7 @@ def _meaning(code: int, message: str) -> Problem | None:
 def _by_status(status: int) -> Problem:
     """Who answers so may be a proxy."""
     if status == 413:
-        return TOO_LARGE
+        return _TOO_LARGE
     if status >= 500 or status == 429:
         return Problem(BackendUnavailable, f"it answered {status}")
     if status in (200, 404):
@@ -99,7 +88,7 @@ def _by_status(status: int) -> Problem:
 def says_nothing(line: bytes) -> bool:
     """Whether a line of a watch only says that it began, or goes on."""
     try:
-        result = json.loads(line)["result"]
+        result = parsed(line)["result"]
         return "events" not in result and not result.get("canceled")
     except (ValueError, LookupError, TypeError, AttributeError):
         return False
@@ -108,7 +97,7 @@ def says_nothing(line: bytes) -> bool:
 def refusal_of(line: bytes) -> Problem | None:
     """Why a watch ended; None when events did it, or a compaction."""
     try:
-        tree = json.loads(line)
+        tree = parsed(line)
         reason = str(tree["result"].get("cancel_reason", ""))
     except ValueError:
         return None  # events, cut off

@@ -1,0 +1,35 @@
+"""Answers of stores that speak JSON: their tree, and what they say went wrong.
+
+This module does no input or output.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from ..errors import ConfigError
+from ..http.messages import Response
+
+__all__ = ["Problem", "header_of", "parsed"]
+
+
+class Problem(NamedTuple):
+    """An error, and words of ours for it."""
+
+    kind: type[ConfigError]
+    words: str
+
+
+def parsed(body: bytes) -> Any:
+    """The tree of a body in JSON; raises ValueError for what is none."""
+    try:
+        return json.loads(body)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def header_of(response: Response, name: str) -> str:
+    """The first value of a header, "" without one; *name* is in lower case."""
+    found = (value for key, value in response.headers if key.lower() == name)
+    return next(found, "")
