@@ -9,7 +9,7 @@ from store_servers import EtcdServer
 
 CHANGES = int(os.environ.get("PYCONFSERVE_TEST_CHANGES", "200"))  # 1000 take a minute
 APPLICATIONS = ["orders", "shop", "users", "mail"]
-STORES = ["sqlite", "etcd", "postgresql", "redis"]
+STORES = ["sqlite", "etcd", "postgresql", "redis", "consul"]
 PATH = "/_bundle/orders/default/main"
 PATIENCE = 20  # seconds for what takes a fraction of one
 
