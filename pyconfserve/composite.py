@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 from .backend import (
@@ -20,6 +21,7 @@ from .backend import (
     PlainFile,
     PlainFileBackend,
     RefreshingBackend,
+    RequestBackend,
     StampedBackend,
     TellingBackend,
     default_label_of,
@@ -28,7 +30,7 @@ from .backend import (
 )
 from .environment.overlay import DEFAULT_LABEL, Lookup
 from .environment.rendering import content_version
-from .errors import BackendError, ConfigNotFound
+from .errors import BackendError, ConfigError, ConfigNotFound, Forbidden
 from .label_folders import LabelFolders, label_folders_of
 from .versions import ANYTHING, Changed, Expected, Stored, Work
 from .weights import is_large
@@ -63,6 +65,20 @@ class CompositeConfigBackend:
         self._optional = frozenset(optional)
         self._pause = pause
         self._away: dict[int, float] = {}  # when they are asked again
+        if any(isinstance(member, RequestBackend) for member in self.members):
+            # Only then is it one: answers of a RequestBackend are never kept.
+            self.for_request = self._for_request
+
+    def _for_request(
+        self, token: str | None, state: str | None
+    ) -> CompositeConfigBackend:
+        """A form of itself whose members take the credentials of one request."""
+        form = copy(self)
+        form.members = tuple(
+            one.for_request(token, state) if isinstance(one, RequestBackend) else one
+            for one in self.members
+        )
+        return form
 
     async def fetch(
         self, application: str, profile: str, label: str = DEFAULT_LABEL
@@ -156,8 +172,14 @@ class CompositeConfigBackend:
         """Go on without an optional member that is away, and say so once."""
         try:
             yield
-        except BackendError as error:
+        except ConfigError as error:
             if number not in self._optional:
+                raise
+            if not isinstance(error, BackendError):  # of this request alone
+                if number in self._away:
+                    self._away[number] = 0.0  # the next one finds out
+                if isinstance(error, Forbidden):
+                    return
                 raise
             if number not in self._away:
                 name = type(self.members[number]).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,12 @@ from pyconfserve.backend import ConfigSource, Found, find
 from pyconfserve.composite import CompositeConfigBackend
 from pyconfserve.environment.overlay import Lookup, make_lookup
 from pyconfserve.environment.rendering import content_version
-from pyconfserve.errors import BackendUnavailable, ConfigNotFound
+from pyconfserve.errors import (
+    BackendUnavailable,
+    ConfigNotFound,
+    Forbidden,
+    InvalidRequest,
+)
 
 
 class TestComposite(VersionedContract):
@@ -274,3 +280,46 @@ def test_overrides_are_above_all() -> None:
         {"name": "overrides", "source": {"a": "9"}},
         {"name": "orders-prod", "source": {"a": 1}},
     ]
+
+
+class Asked(Elsewhere):
+    """A member that takes the credentials of each request: one of them is right."""
+
+    def for_request(self, token: str | None, state: str | None) -> Asked:
+        return Asked(None if token == "right" else Forbidden("no"), token)
+
+
+def test_each_request_has_the_credentials_that_it_brings() -> None:
+    """A refusal of one neither keeps the member from others nor is it an answer that is kept."""
+    plain = CompositeConfigBackend([filled(1), InMemoryConfigBackend()])
+    assert hasattr(plain, "for_request") is False
+    server = ConfigServer(CompositeConfigBackend([filled(1), Asked()], optional=[1]))
+
+    async def ask(token: str) -> Any:
+        document = await server.for_request(token, None).fetch("orders", "prod")
+        return document and (len(document["propertySources"]), "right" in str(document["version"]))
+
+    async def use() -> list[Any]:
+        return [await ask(token) for token in ("wrong", "right", "wrong", "right")]
+
+    assert asyncio.run(use()) == [(1, False), (1, True), (1, False), (1, True)]
+
+
+@pytest.mark.parametrize(
+    "problem", [Forbidden("no"), InvalidRequest("token", "none")], ids=["refused", "none"]
+)
+def test_who_is_refused_finds_out_nothing_for_others(problem: Exception) -> None:
+    """An optional member that was away is asked by the next request, not half a minute later."""
+    member = Elsewhere(BackendUnavailable("away"), "theirs")
+    composite = CompositeConfigBackend([filled(1), member], optional=[1], pause=0.0)
+    lookup = make_lookup("orders", "prod")
+
+    async def use() -> str | None:
+        await composite.sources(lookup)
+        member.error = problem
+        with suppress(InvalidRequest):
+            assert (await composite.sources(lookup)).version is None
+        member.error = None
+        return (await composite.sources(lookup)).version
+
+    assert str(asyncio.run(use())).endswith(",theirs")
