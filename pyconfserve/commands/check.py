@@ -22,14 +22,22 @@ from .progress import Bar
 
 __all__ = ["FORMATS", "run"]
 
+_OF_FOLDERS = (
+    *("search_location", "ignore", "ignore_placeholder"),
+    *("label", "spring", "strict"),
+)
+
 
 def run(arguments: Sequence[str]) -> int:
     """Print what is wrong; gives 1 where an error is, 0 for warnings unless strict.
 
-    Raises SettingsError for how it was called, MissingDependency for a schema without
-    its library, ConfigError for output that cannot be written.
+    With --race it prints what became of a race at a bucket of S3 instead. Raises
+    SettingsError for how it was called, MissingDependency for a schema without its
+    library, ConfigError for output that cannot be written, BackendError of a bucket.
     """
     options = _parser().parse_args(arguments)
+    if options.race:
+        return _race(options)
     places, problems = _places(options)
     dialect = SPRING if options.spring else OWN
     rules = Rules(
@@ -58,7 +66,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m pyconfserve check",
         description="Find what is wrong with a folder of configuration.",
         epilog="It reads folders, a checkout of a repository too. A name in capitals "
-        "in ${…} is the client's environment and no error.",
+        "in ${…} is the client's environment and no error. With --race, ROOT is "
+        "s3://BUCKET/PREFIX: 8 writers count up one object there, 20 times each, and "
+        "remove it; the exit status is 0 where no count is lost. The endpoint and the "
+        "keys are settings, in the environment or in the --settings file.",
         allow_abbrev=False,
     )
     parser.add_argument("root", nargs="?", metavar="ROOT", help="the folder to check")
@@ -78,11 +89,33 @@ def _parser() -> argparse.ArgumentParser:
         "--strict", action="store_true", help="exit status 1 for warnings too"
     )
     parser.add_argument("--format", choices=FORMATS, default="text")
+    parser.add_argument(
+        "--race",
+        action="store_true",
+        help="tell whether the S3 at ROOT keeps the promise of If-Match",
+    )
+    parser.add_argument("--settings", metavar="FILE", help="of a race: a server's")
     return parser
+
+
+def _race(options: argparse.Namespace) -> int:
+    """What run_race gives; raises SettingsError for flags that say nothing to it."""
+    given = {name: getattr(options, name) for name in _OF_FOLDERS}
+    if any(given.values()) or options.format != "text":
+        raise SettingsError("--race is told no more than ROOT and --settings")
+    if not options.root:
+        raise SettingsError(
+            "say what to race: python -m pyconfserve check s3://BUCKET --race"
+        )
+    from .race import run_race
+
+    return run_race(options.root, options.settings)
 
 
 def _places(options: argparse.Namespace) -> tuple[list[Place], list[Problem]]:
     """The places to look in, listed; raises SettingsError for what is no folder."""
+    if options.settings:
+        raise SettingsError("--settings is for --race")
     given = options.search_location or ([options.root] if options.root else [])
     if not given:
         raise SettingsError("say what to check: python -m pyconfserve check ROOT")

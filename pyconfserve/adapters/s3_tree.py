@@ -1,0 +1,184 @@
+"""The objects of a bucket as a tree of files: reads from memory, guarded writes.
+
+A listing tells each file's ETag, and the bytes of configuration are held beside it, so
+that no answer waits for S3. Each write names the ETag it was made for: nobody
+overwrites what another server wrote, as far as the endpoint keeps its promise.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from ..backend import PlainFile
+from ..environment.formats.document import LARGEST_FILE
+from ..errors import (
+    BackendError,
+    BackendUnavailable,
+    DocumentError,
+    VersionConflict,
+)
+from ..files import Folder, check_expected
+from ..replica import POLL, STALE_AFTER
+from .s3_client import Bucket, Object
+from .s3_following import Follower
+
+__all__ = ["S3Tree"]
+
+_MOST_READINGS = 3  # of a large file while it changes
+
+
+class S3Tree:
+    """The files of *bucket*, looked at every *poll* seconds.
+
+    *stale_after* is how many seconds `health` bears with a store that is away.
+    """
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        *,
+        poll: float = POLL,
+        stale_after: float = STALE_AFTER,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.uri = f"{bucket.address}/"
+        self._bucket = bucket
+        self._follower = Follower(bucket, poll=poll, stale_after=stale_after, now=now)
+        self._now = now
+
+    @property
+    def is_due(self) -> bool:
+        """Whether somebody saved something that is not seen yet; never waits."""
+        return self._follower.is_due
+
+    def open(self) -> None:
+        """Look at the store, and again and again from now on; raises BackendError."""
+        self._follower.open()
+
+    def close(self) -> None:
+        """End the thread, and close the connections; calling this twice is fine."""
+        self._follower.close()
+        self._bucket.close()
+
+    def look(self) -> None:
+        """Take in what the store has now; raises BackendError."""
+        self._follower.look()
+
+    def look_at(self, starts: Sequence[str]) -> None:
+        """Take in what the store has now under paths that begin so."""
+        self._follower.look_at(starts)
+
+    def look_again(self) -> None:
+        """Believe nothing from before now; never waits."""
+        self._follower.look_again()
+
+    def health(self) -> dict[str, Any]:
+        """What is served and how old it is; raises BackendError for nothing."""
+        return self._follower.health()
+
+    def read(self, path: str, limit: int = LARGEST_FILE) -> PlainFile | None:
+        """The file at *path*; what is not held in memory comes from the store.
+
+        Raises DocumentError above *limit* bytes, BackendError.
+        """
+        for _ in range(_MOST_READINGS):
+            files = self._follower.present()
+            found = files.objects.get(path)
+            if found is None:
+                return None
+            if found.size > limit:
+                raise DocumentError(f"larger than {limit} bytes", location=path)
+            data = files.held.get(path)
+            if data is not None:
+                return PlainFile(data, found.modified)
+            with suppress(VersionConflict):
+                data = self._bucket.get(path, found.etag, limit).data
+                return PlainFile(data, found.modified)
+            self._follower.look()
+        raise self._follower.unavailable("a file changes faster than it is read")
+
+    def list(self, folder: str) -> Folder | None:
+        """What was in *folder*; keys that are no paths are left out."""
+        return self._follower.present().folder(folder)
+
+    def stamp(
+        self, paths: Sequence[str], *, fresh: bool = False
+    ) -> tuple[Hashable, ...]:
+        """The ETag of each file, as the last look found it, *fresh* or not."""
+        files = self._follower.present()
+        return tuple([files.stamp(path) for path in paths])
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the only one of this process who changes the tree; ETags keep others off.
+
+        Raises BackendError when nothing was read yet, and the store is away.
+        """
+        self._follower.present()
+        with self._follower.lock:
+            yield
+
+    def change(
+        self,
+        changes: Mapping[str, bytes | None],
+        message: str,
+        expected: Mapping[str, Hashable] | None = None,
+    ) -> None:
+        """Write files, then remove others, each while it is as it was last seen.
+
+        Of removals alone the first comes last, as it may hide the others. Raises
+        VersionConflict, when what is new was taken in; ValueTooLarge, InvalidRequest,
+        BackendError.
+        """
+        written = {path: data for path, data in changes.items() if data is not None}
+        removed = [path for path in changes if path not in written]
+        self._follower.present()
+        with self._follower.lock:
+            check_expected(self, expected)
+            for path, data in written.items():
+                with self._judged_anew(path):
+                    self._put(path, data)
+            for path in reversed(removed):
+                # Beside what was written it is hidden, and stays if it was changed.
+                with suppress(VersionConflict) if written else self._judged_anew(path):
+                    self._remove(path)
+
+    @contextmanager
+    def _judged_anew(self, path: str) -> Iterator[None]:
+        """See what others wrote, in any format, before who asked is told of it."""
+        try:
+            yield
+        except VersionConflict:
+            with suppress(BackendError):
+                self._follower.look_at([f"{path.rpartition('.')[0]}."])
+            raise
+
+    def _put(self, path: str, data: bytes) -> None:
+        files = self._follower.present()
+        before = files.objects.get(path)
+        change = secrets.token_hex(12)
+        try:
+            etag = self._bucket.put(path, data, before and before.etag, change)
+        except BackendUnavailable as lost:
+            etag = self._made(path, change, lost)
+        found = Object(etag, len(data), self._now())
+        self._follower.files = files.with_file(path, found, data)
+
+    def _made(self, path: str, change: str, lost: BackendError) -> str:
+        """The ETag that a write left whose answer never came; raises *lost* if none."""
+        with suppress(BackendError, VersionConflict):
+            there = self._bucket.get(path)
+            if there.change == change:
+                return there.etag
+        raise lost
+
+    def _remove(self, path: str) -> None:
+        files = self._follower.present()
+        before = files.objects.get(path)
+        if before is not None:
+            self._bucket.delete(path, before.etag)
+            self._follower.files = files.without(path)
