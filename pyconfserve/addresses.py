@@ -16,6 +16,11 @@ STORES = {
     "etcds": "etcd",
     "redis": "redis",
     "rediss": "redis",
+    "consul": "consul",
+    "consuls": "consul",
+    "vault": "vault",
+    "vaults": "vault",
+    "s3": "s3",
 }
 _STORE = re.compile(rf"({'|'.join(STORES)})://", re.IGNORECASE)
 # A password may hold any of these, where nobody has escaped it.

@@ -20,8 +20,9 @@ def settings_of(root: str) -> dict[str, Any]:
 
     `https:`, `ssh:`, `file:` and `git@host:path` are git repositories, and so is a
     folder that is a bare one; `git+` in front makes any path one. What is not encrypted
-    has to stand in settings. `sqlite:`, `postgresql:`, `etcd:` and `etcds:` are stores,
-    `memory:` is one that ends with its process. Raises SettingsError.
+    has to stand in settings. `sqlite:`, `postgresql:`, `etcd:`, `redis:`, `consul:`,
+    `vault:` and `s3:` are stores, `memory:` is one that ends with its process. Raises
+    SettingsError.
     """
     if root == "memory:":
         return {"backend_type": "memory"}

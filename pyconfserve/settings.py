@@ -70,17 +70,31 @@ class Settings:
         "backend.members", (), "of a composite: settings of backends", kinds.members
     )
     store_uri: str | None = _setting(
-        "backend.uri", None, "the address of sqlite, postgresql, etcd or redis"
+        "backend.uri", None, "the address of the store that backend.type names"
     )
     store_username: str = _setting("backend.username", "", "a user of that store")
     store_password: str = _setting("backend.password", "", "and the password")
     store_password_file: str = _setting(
         "backend.password-file", "", "or a file that holds it"
     )
+    store_token: str = _setting("backend.token", "", "of Consul or Vault, instead")
+    store_token_file: str = _setting(
+        "backend.token-file", "", "or a file that holds it, read again when refused"
+    )
+    store_namespace: str = _setting("backend.namespace", "", "of Vault")
+    store_endpoint: str = _setting(
+        "backend.endpoint", "", "the URL of an S3 that is not Amazon's"
+    )
+    store_region: str = _setting("backend.region", "", "of the bucket")
+    store_layout: str = _setting(
+        "backend.layout",
+        "",
+        "of others, read-only: spring; key-value, yaml, properties or files",
+    )
     store_ca_file: str = _setting(
         "backend.ca-file", "", "who signed the store's certificate, in PEM"
     )
-    store_client_cert: str = _setting("backend.client-cert", "", "what etcds asks for")
+    store_client_cert: str = _setting("backend.client-cert", "", "what TLS asks for")
     store_client_key: str = _setting("backend.client-key", "", "and its private key")
     store_poll: float = _setting(
         "backend.poll-interval",

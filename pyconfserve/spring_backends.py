@@ -18,7 +18,9 @@ from .spring_git import GitDefaults, make_git_backend
 from .spring_git_names import canonical
 from .spring_jdbc import JDBC_NAMES, jdbc_backend
 from .spring_redis import REDIS_NAMES, redis_backend
+from .spring_s3 import S3_NAMES, s3_backend
 from .spring_settings import NATIVE_NAMES, SERVER, SpringSettings
+from .spring_vault import VAULT_NAMES, vault_backend
 
 __all__ = ["spring_backend", "spring_options"]
 
@@ -28,7 +30,7 @@ _COMPOSITE = re.compile(rf"{re.escape(SERVER)}composite\[(\d+)\]\.(.+)")
 _LAST = 2**31 - 1  # the order of what has none, in Java
 # Other profiles of Spring's that are stores: what they hold must not be left out.
 _OTHER_STORES = (
-    *("subversion", "vault", "mongodb", "credhub", "awss3"),
+    *("subversion", "mongodb", "credhub"),
     *("awsparamstore", "awssecretsmanager", "secret-manager"),
 )
 
@@ -103,6 +105,16 @@ def _jdbc(values: Mapping[str, str], settings: Settings) -> ConfigBackend:
 
 def _redis(values: Mapping[str, str], settings: Settings) -> ConfigBackend:
     return redis_backend(values)
+
+
+def _vault(values: Mapping[str, str], settings: Settings) -> ConfigBackend:
+    start = f"{SERVER}vault."
+    return vault_backend(_below(values, start), start, values)
+
+
+def _s3(values: Mapping[str, str], settings: Settings) -> ConfigBackend:
+    start = f"{SERVER}awss3."
+    return s3_backend(_below(values, start), start, values)
 
 
 def _as_springs(settings: Settings) -> dict[str, str]:
@@ -181,10 +193,11 @@ def _member(
     if kind == "git":
         given = {_of_git(name, start): text for name, text in member.items()}
         return make_git_backend(given, start, _defaults(values, settings))
-    if kind == "jdbc":
-        names = (*JDBC_NAMES, "type")
-        given = {_known(name, names, start): text for name, text in member.items()}
-        return jdbc_backend(given, start, values)
+    if kind in _NAMED:
+        names, backend = _NAMED[kind]
+        known = (*names, "type")
+        given = {_known(name, known, start): text for name, text in member.items()}
+        return backend(given, start, values)
     if kind == "redis":
         for name in member:
             _known(name, (*REDIS_NAMES, "type"), start)
@@ -223,4 +236,17 @@ def _is_on(values: Mapping[str, str], key: str, default: str = "true") -> bool:
         raise SettingsError(str(error), key) from error
 
 
-_PROFILES = {"native": _only_native, "git": _git, "jdbc": _jdbc, "redis": _redis}
+_PROFILES = {
+    "native": _only_native,
+    "git": _git,
+    "jdbc": _jdbc,
+    "redis": _redis,
+    "vault": _vault,
+    "awss3": _s3,
+}
+# Members of a composite by their own names, below their start.
+_NAMED = {
+    "jdbc": (JDBC_NAMES, jdbc_backend),
+    "vault": (VAULT_NAMES, vault_backend),
+    "awss3": (S3_NAMES, s3_backend),
+}

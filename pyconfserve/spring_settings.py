@@ -19,8 +19,10 @@ from .settings_sources import nearest, relaxed
 from .spring_git_names import GIT_NAMES, canonical, variable_names
 from .spring_jdbc import DATASOURCE, JDBC_NAMES
 from .spring_redis import REDIS, REDIS_NAMES
+from .spring_s3 import S3_NAMES
 from .spring_tls import TLS, TLS_NAMES, tls_fields
 from .spring_users import USER_NAMES, users_of
+from .spring_vault import VAULT_NAMES
 
 __all__ = ["NATIVE_NAMES", "SERVER", "SpringSettings", "read_spring"]
 
@@ -51,6 +53,8 @@ _READ = (
     *(f"{SERVER}jdbc.{name}" for name in JDBC_NAMES),
     *DATASOURCE,
     *(f"{SERVER}redis.{name}" for name in REDIS_NAMES),
+    *(f"{SERVER}vault.{name}" for name in VAULT_NAMES),
+    *(f"{SERVER}awss3.{name}" for name in S3_NAMES),
     *REDIS,
     *USER_NAMES,
     *TLS_NAMES,

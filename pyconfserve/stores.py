@@ -1,4 +1,4 @@
-"""Settings to the backend of a store that servers share: SQL or etcd.
+"""Settings to the backend of a store that servers share.
 
 This is the one place that knows which kind of store is which adapter, and what each
 needs of the settings.
@@ -7,18 +7,22 @@ needs of the settings.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import quote, unquote
 
 from .addresses import STORES, store_type
 from .backend import ConfigBackend
 from .environment.overlay import DEFAULT_LABEL
 from .errors import SettingsError
+from .setting_kinds import boolean, text
 from .settings import PREFIX, Settings
 from .store import Store
 from .store_backend import StoreBackend
 
-__all__ = ["KINDS", "password_of", "postgresql_uri", "store_backend"]
+__all__ = ["KINDS", "LAYOUTS", "password_of", "postgresql_uri", "store_backend"]
+
+Kind = Callable[[Any], Any]  # of setting_kinds
 
 
 def store_backend(settings: Settings) -> ConfigBackend:
@@ -26,8 +30,16 @@ def store_backend(settings: Settings) -> ConfigBackend:
 
     Raises SettingsError, MissingDependency without the store's library.
     """
+    address, kind = _address(settings), settings.backend_type
+    if kind == "s3" or settings.store_layout:
+        if settings.snapshot:
+            problem = "it holds bundles of our own layout, and these are not"
+            raise SettingsError(problem, f"{PREFIX}backend.snapshot")
+        if settings.store_layout:
+            return _as_others_wrote_it(address, settings)
+        return _s3(address, settings)
     return StoreBackend(
-        KINDS[settings.backend_type](_address(settings), settings),
+        KINDS[kind](address, settings),
         label=settings.label or DEFAULT_LABEL,
         poll=settings.store_poll,
         snapshot_file=settings.snapshot or None,
@@ -111,32 +123,133 @@ def postgresql_uri(uri: str, settings: Settings) -> str:
 def _etcd(uri: str, settings: Settings) -> Store:
     from .adapters.etcd import EtcdStore
 
-    return EtcdStore(
-        uri,
-        username=settings.store_username,
-        password=password_of(settings),
-        ca_file=settings.store_ca_file or None,
-        client_cert=settings.store_client_cert or None,
-        client_key=settings.store_client_key or None,
-    )
+    return EtcdStore(uri, **_user(settings), **_files(settings))
 
 
 def _redis(uri: str, settings: Settings) -> Store:
     from .adapters.redis import RedisStore
 
-    return RedisStore(
+    return RedisStore(uri, **_user(settings), **_files(settings))
+
+
+def _consul(uri: str, settings: Settings) -> Store:
+    from .adapters.consul import ConsulStore
+
+    return ConsulStore(uri, **_token(settings), **_files(settings))
+
+
+def _vault(uri: str, settings: Settings) -> Store:
+    from .adapters.vault import VaultStore
+
+    return VaultStore(uri, **_login(settings), **_files(settings))
+
+
+def _as_others_wrote_it(uri: str, settings: Settings) -> ConfigBackend:
+    """A backend that reads a layout which is not ours; raises SettingsError."""
+    kind, layout = settings.backend_type, settings.store_layout
+    layouts, known = LAYOUTS.get(kind, ((), {}))
+    if layout not in layouts:
+        expected = f"expected {' or '.join(layouts)}" if layouts else "there is none"
+        raise SettingsError(f"{expected} for {kind}", f"{PREFIX}backend.layout")
+    options = _options(settings, known)
+    if kind == "vault":
+        from .adapters.vault_paths import VaultConfigBackend
+
+        return VaultConfigBackend(
+            uri, **_login(settings), **_files(settings), **options
+        )
+    from .adapters.consul_layouts import ConsulConfigBackend
+
+    return ConsulConfigBackend(
         uri,
-        username=settings.store_username,
-        password=password_of(settings),
-        ca_file=settings.store_ca_file or None,
-        client_cert=settings.store_client_cert or None,
-        client_key=settings.store_client_key or None,
+        layout=layout,
+        poll=settings.store_poll,
+        **_token(settings),
+        **_files(settings),
+        **options,
     )
 
 
+def _options(settings: Settings, known: Mapping[str, Kind]) -> dict[str, Any]:
+    """What backend.options say of a layout; raises SettingsError."""
+    found = {}
+    for name, value in settings.backend_options.items():
+        spelt = name.replace("_", "-")
+        key = f"{PREFIX}backend.options.{spelt}"
+        if spelt not in known:
+            raise SettingsError(f"expected {' or '.join(known)}", key)
+        try:
+            found[name] = known[spelt](value)
+        except ValueError as error:
+            raise SettingsError(str(error), key) from error
+    return found
+
+
+def _s3(uri: str, settings: Settings) -> ConfigBackend:
+    from .adapters.s3 import S3ConfigBackend
+
+    return S3ConfigBackend(
+        uri,
+        endpoint=settings.store_endpoint,
+        region=settings.store_region,
+        access_key=settings.store_username,
+        secret_key=password_of(settings),
+        label=settings.label or DEFAULT_LABEL,
+        poll=settings.store_poll,
+        ca_file=settings.store_ca_file or None,
+    )
+
+
+def _files(settings: Settings) -> dict[str, Any]:
+    """The files of TLS."""
+    return {
+        "ca_file": settings.store_ca_file or None,
+        "client_cert": settings.store_client_cert or None,
+        "client_key": settings.store_client_key or None,
+    }
+
+
+def _user(settings: Settings) -> dict[str, Any]:
+    return {"username": settings.store_username, "password": password_of(settings)}
+
+
+def _token(settings: Settings) -> dict[str, Any]:
+    return {"token": settings.store_token, "token_file": settings.store_token_file}
+
+
+def _login(settings: Settings) -> dict[str, Any]:
+    """A token of Vault, or a role and its secret."""
+    return {
+        **_token(settings),
+        "role_id": settings.store_username,
+        "secret_id": password_of(settings),
+        "namespace": settings.store_namespace,
+    }
+
+
 KINDS: dict[str, Callable[[str, Settings], Store]] = {
+    "consul": _consul,
     "etcd": _etcd,
     "postgresql": _postgresql,
     "redis": _redis,
     "sqlite": _sqlite,
+    "vault": _vault,
+}
+_NAMES: dict[str, Kind] = {"profile-separator": text}
+# What each kind of store has of others, and the options of that.
+LAYOUTS: dict[str, tuple[tuple[str, ...], dict[str, Kind]]] = {
+    "consul": (
+        ("key-value", "yaml", "properties", "files"),
+        {**_NAMES, "data-key": text},
+    ),
+    "vault": (
+        ("spring",),
+        {
+            **_NAMES,
+            "default-key": text,
+            "path-to-key": text,
+            "enable-label": boolean,
+            "full-key-path": boolean,
+        },
+    ),
 }

@@ -10,7 +10,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 pytest.register_assert_rewrite("backend_contract")
+from consul_server import consul_server, consul_url, guarded_consul  # noqa: E402, F401
 from redis_server import redis_server, redis_url  # noqa: E402, F401
+from s3_server import s3_server  # noqa: E402, F401
 from store_servers import (  # noqa: E402
     etcd_server,  # noqa: F401
     etcd_url,  # noqa: F401

@@ -90,7 +90,7 @@ def test_what_is_not_encrypted_stands_in_settings_only(root):
     ) == str(caught.value)
 
 
-@pytest.mark.parametrize("root", ["ftp://user:s3cret@a.b/c", "s3://bucket", "mongodb://a.b"])
+@pytest.mark.parametrize("root", ["ftp://user:s3cret@a.b/c", "gs://bucket", "mongodb://a.b"])
 def test_an_address_of_nothing_we_know_is_refused(root):
     """It is no folder either, and may hold a password."""
     with pytest.raises(SettingsError) as caught:

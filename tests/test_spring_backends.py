@@ -109,7 +109,7 @@ class TestProfiles:
         ours = settings(str(folders / "two"))
         assert served(flat, settings=ours) == [{"who": "two master"}, {"who": "two ."}]
 
-    @pytest.mark.parametrize("name", ["vault", "mongodb", "awss3"])
+    @pytest.mark.parametrize("name", ["mongodb", "credhub", "subversion"])
     @pytest.mark.parametrize("others", ["", "git,", "composite,"])
     def test_other_stores_are_refused(self, name, others):
         """What they hold would be missing, unseen."""
@@ -457,7 +457,7 @@ class TestComposite:
     @pytest.mark.parametrize(
         ("member", "problem"),
         [
-            ({"type": "vault"}, "backends of type vault are not served yet"),
+            ({"type": "mongodb"}, "backends of type mongodb are not served yet"),
             ({"uri": "x"}, "backends of type none are not served yet"),
         ],
         ids=str,

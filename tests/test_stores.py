@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 
 import pytest
+from vault_server import ROOT, VaultServer
 
 from pyconfserve import ConfigServer, ConfigSource, Settings
 from pyconfserve.addresses import STORES
@@ -90,6 +91,14 @@ def test_a_store_has_the_label_of_the_settings(tmp_path):
         ({"type": "filesystem", "uri": "sqlite:///x.db"}, f"uri: {OF_STORES}"),
         ({"type": "memory", "snapshot": "x"}, f"snapshot: {OF_STORES}"),
         ({"type": "etcd", "uri": "etcd://h", "password-file": "/absent"}, "password-file: cannot be read: No such file or directory"),
+        ({"type": "consul", "uri": "consul://h", "layout": "xml"}, "layout: expected key-value or yaml or properties or files for consul"),
+        ({"type": "vault", "uri": "vault://h", "layout": "yaml"}, "layout: expected spring for vault"),
+        ({"type": "redis", "uri": "redis://h", "layout": "spring"}, "layout: there is none for redis"),
+        ({"type": "consul", "uri": "consul://h", "layout": "yaml", "options": {"key": "x"}}, "options.key: expected profile-separator or data-key"),
+        ({"type": "vault", "uri": "vault://h", "layout": "spring", "options": {"enable-label": "x"}}, "options.enable-label: expected true or false"),
+        ({"type": "s3", "uri": "s3://b", "layout": "spring"}, "layout: there is none for s3"),
+        ({"type": "s3", "uri": "s3://b", "snapshot": "x"}, "snapshot: it holds bundles of our own layout, and these are not"),
+        ({"type": "consul", "uri": "consul://h", "layout": "yaml", "snapshot": "x"}, "snapshot: it holds bundles of our own layout, and these are not"),
     ],
 )
 def test_what_is_wrong_names_the_setting(backend, problem):
@@ -135,6 +144,30 @@ def test_a_password_stands_in_settings_or_in_a_file(tmp_path):
 def test_settings_complete_the_address_of_postgresql(uri, given, expected):
     """A user and files; a named authority is asked, unless the address says otherwise."""
     assert expected == postgresql_uri(uri, Settings(**given))
+
+
+def test_options_of_a_layout():
+    """Names of their own, as others gave them to their secrets."""
+    with VaultServer() as vault:
+        vault.put("cfg/shop::dev", {"a": "of dev"})
+        vault.put("cfg/shared", {"a": "of all", "b": "of all"})
+        tree = settings(
+            type="vault",
+            uri=f"{vault.uri}/secret",
+            token=ROOT,
+            layout="spring",
+            options={"profile-separator": "::", "default-key": "shared", "path-to-key": "cfg", "enable-label": "no"},
+        )
+
+        async def use():
+            server = ConfigServer(build_backend(tree))
+            try:
+                return await server.fetch("shop", "dev")
+            finally:
+                await server.close()
+
+        found = asyncio.run(use())
+    assert [one["source"] for one in found["propertySources"]] == [{"a": "of dev"}, {"a": "of all", "b": "of all"}]
 
 
 class TestComposite:

@@ -123,7 +123,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         metavar="ROOT",
         help="what to serve: a folder, a git repository, or sqlite:///FILE, "
-        "postgresql://…, etcd://HOST:2379/PREFIX, redis://HOST:6379/0, memory:",
+        "postgresql://…, etcd://HOST:2379/PREFIX, redis://HOST:6379/0, "
+        "consul://HOST:8500, vault://HOST:8200/MOUNT, s3://BUCKET/PREFIX, memory:",
     )
     parser.add_argument(
         "--settings", metavar="FILE", help="a YAML or .properties file of settings"

@@ -14,6 +14,8 @@ LIBRARIES = {
     "test_redis.py": "redis",
     "test_redis_faults.py": "redis",
     "test_redis_hashes.py": "redis",
+    "test_s3.py": "boto3",
+    "test_s3_faults.py": "boto3",
     "test_starlette.py": "starlette",
 }
 

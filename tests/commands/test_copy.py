@@ -10,6 +10,8 @@ import sys
 from importlib.util import find_spec
 
 import pytest
+from s3_server import KEYS
+from vault_server import ROOT, VaultServer
 
 from pyconfserve.commands import main
 
@@ -222,6 +224,34 @@ def test_through_all_stores_and_back(call, old, tmp_path, request):
     assert call("new", "old")[:2] == (0, lines("equal"))
 
 
+def test_through_stores_that_settings_name(call, old, tmp_path, s3_server):
+    """Vault, S3 and a folder: what is secret stands in a file."""
+    pytest.importorskip("boto3")
+    with VaultServer() as vault:
+        stores = {
+            "vault": {"uri": f"{vault.uri}/secret/cfg", "token": ROOT},
+            "s3": {
+                "uri": f"s3://{s3_server.bucket()}/cfg",
+                "endpoint": s3_server.endpoint,
+                "username": KEYS["access_key"],
+                "password": KEYS["secret_key"],
+            },
+        }
+        for kind, backend in stores.items():
+            tree = {"pyfly": {"config-server": {"backend": {"type": kind, **backend}}}}
+            (tmp_path / f"{kind}.json").write_text(json.dumps(tree))
+        for source, target in itertools.pairwise(["old", "vault.json", "s3.json", "new"]):
+            assert call(source, target)[:2] == (0, lines("new"))
+    assert call("new", "old")[:2] == (0, lines("equal"))
+
+
+def test_through_consul_and_back(call, old, consul_url):
+    """Of one server to one prefix, to another, and to a folder."""
+    for source, target in itertools.pairwise(["old", consul_url, f"{consul_url}-2", "new"]):
+        assert call(source, target)[:2] == (0, lines("new"))
+    assert call("new", "old")[:2] == (0, lines("equal"))
+
+
 def test_what_the_other_side_did_not_keep_is_said(call, old, tmp_path, monkeypatch):
     """It is asked anew: what it says in the meantime is not believed."""
     (tmp_path / "forgetful.py").write_text(
@@ -255,7 +285,7 @@ def test_a_store_that_is_away_is_exit_1(call, old):
         (("memory:", "new"), "memory:: what is in memory ends with this command"),
         (("old", "both.yml"), "both.yml: name one of its members instead"),
         (("https://user:pw@h/x", "new"), "https://h/x is a server: a repository has git+ in front"),
-        (("old", "s3://x"), "no store has addresses that begin with s3://"),
+        (("old", "gs://x"), "no store has addresses that begin with gs://"),
         (("old", "new", "--clone-dir", "x"), "--clone-dir is for a git repository"),
     ],
 )
