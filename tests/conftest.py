@@ -20,10 +20,17 @@ from store_servers import (  # noqa: E402
     postgresql_url,  # noqa: F401
 )
 
+FOLLOWERS = ("pyconfserve-follow", "pyconfserve-s3-follow", "pyconfserve-vault-token")
+
 
 @pytest.fixture(autouse=True)
 def _no_follower_is_left():
     """One that is left connects while a later test looks at what this process does."""
+    before = set(threading.enumerate())
     yield
-    left = [one.name for one in threading.enumerate() if one.name == "pyconfserve-follow"]
+    left = [
+        one.name
+        for one in set(threading.enumerate()) - before
+        if one.name in FOLLOWERS and not (isinstance(one, threading.Timer) and one.finished.is_set())
+    ]
     assert left == []

@@ -59,7 +59,7 @@ def test_a_member_takes_what_holds_for_all():
     ("members", "expected"),
     [
         ((), f"{KEY}: expected backends"),
-        (("s3://x",), f"{KEY}[0]: no store has addresses that begin with s3://"),
+        (("gs://x",), f"{KEY}[0]: no store has addresses that begin with gs://"),
         (("a", {"typ": "git"}), f"{KEY}[1].typ: unknown setting, the nearest known one is {KEY}[1].type"),
         (({"requird": True},), f"{KEY}[0].requird: unknown setting, the nearest known one is {KEY}[0].required"),
         (({"port": 1},), f"{KEY}[0].port: unknown setting, the nearest known one is {KEY}[0].root"),

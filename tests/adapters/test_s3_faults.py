@@ -390,8 +390,10 @@ def test_a_removal_beside_a_save_that_others_change(gate, s3_server, bucket, con
     gate.refuse("DELETE", (412, "PreconditionFailed"))
     change(backend, {"a": 5})
     assert stored(backend, *NAMES) == {"a": 5}
+    tree = S3Tree(Bucket(f"s3://{bucket}", **gate.options()))
     with pytest.raises(VersionConflict):
-        S3Tree(Bucket(f"s3://{bucket}", **gate.options())).change({"main/other.yml": None}, "")
+        tree.change({"main/other.yml": None}, "")
+    tree.close()
 
 
 def test_a_store_that_does_not_tell_what_changed(s3_server, bucket, connect):

@@ -199,10 +199,18 @@ class TestRequests:
             server.put(whose, {"of": whose})
         return server
 
+    @pytest.fixture(autouse=True)
+    def closed(self):
+        self.made = []
+        yield
+        for backend in self.made:
+            asyncio.run(backend.close())
+
     def routes(self, server, dialect=OWN, **options):
         backend = VaultConfigBackend(f"{server.uri}/secret", default_key="", **options)
         assert isinstance(backend, RequestBackend)
         assert isinstance(backend, LookupBackend)
+        self.made.append(backend)
         return Routes(ConfigServer(backend, dialect=dialect))
 
     async def status(self, routes, path, token=None):

@@ -400,8 +400,10 @@ class TestFaults:
             store = VaultStore(f"vault://127.0.0.1:1,{other.authority}/secret", token=ROOT)
             assert store.read().records == {ORDERS: Record("1", version)}
             store.close()
+        store = VaultStore("vault://127.0.0.1:1/secret", token=ROOT)
         with pytest.raises(BackendUnavailable):
-            VaultStore("vault://127.0.0.1:1/secret", token=ROOT).read()
+            store.read()
+        store.close()
 
     def test_one_that_serves_nothing_is_left(self, server, connect):
         """What comes next is another's, a change too."""
