@@ -224,9 +224,10 @@ def test_through_all_stores_and_back(call, old, tmp_path, request):
     assert call("new", "old")[:2] == (0, lines("equal"))
 
 
-def test_through_stores_that_settings_name(call, old, tmp_path, s3_server):
+def test_through_stores_that_settings_name(call, old, tmp_path, request):
     """Vault, S3 and a folder: what is secret stands in a file."""
     pytest.importorskip("boto3")
+    s3_server = request.getfixturevalue("s3_server")
     with VaultServer() as vault:
         stores = {
             "vault": {"uri": f"{vault.uri}/secret/cfg", "token": ROOT},

@@ -29,8 +29,10 @@ def say(*words):
 def wait(worker, *numbers):
     '''Accept, and say what signals come, until one of the numbers or an orphan's end.'''
     read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write)  # one that comes just before the sleep ends it, too
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, frame: os.write(write, bytes([number])))
+        signal.signal(number, lambda *_: None)
     worker.hear_signals()
     say("accepts", worker.number, os.getpid())
     worker.accepts()
