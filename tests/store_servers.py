@@ -163,9 +163,10 @@ class StoreServer:
         self.end(self.killing)
 
     def pause(self):
-        """Let it hold its connections and answer none."""
+        """Let it hold its connections and answer none; back when its last thread stands still."""
         self.is_paused = True
         self._signal_all(signal.SIGSTOP)
+        until(self._stands_still)
 
     def resume(self):
         """Let it answer again."""
@@ -173,11 +174,24 @@ class StoreServer:
         self.is_paused = False
 
     def _signal_all(self, number):
+        for process in self._processes():
+            with suppress(ProcessLookupError):
+                os.kill(process, number)
+
+    def _processes(self):
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for one in [pid, *map(int, children)]:
-            with suppress(ProcessLookupError):
-                os.kill(one, number)
+        return [pid, *map(int, children)]
+
+    def _stands_still(self):
+        """Whether each thread is stopped: a signal is sent at once, and obeyed a little later."""
+        with suppress(FileNotFoundError, ProcessLookupError):  # one ended in between: look again
+            return all(
+                thread.read_text().rpartition(")")[2].split()[0] in "TZ"
+                for process in self._processes()
+                for thread in Path(f"/proc/{process}/task").glob("*/stat")
+            )
+        return False
 
 
 class EtcdServer(StoreServer):

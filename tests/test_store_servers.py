@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import urllib.error
+from pathlib import Path
 
 import pytest
 from store_servers import (
@@ -38,6 +39,18 @@ def test_etcd_keeps_what_is_stored_when_it_is_killed():
             server.call("kv/range", KEY, timeout=0.2)
         server.resume()
         assert stored(server) == "MQ=="
+
+
+def test_a_paused_server_stands_still_with_every_thread():
+    """At once, however busy it is."""
+    with EtcdServer() as server:
+        for _ in range(30):
+            server.call("kv/put", KEY | {"value": "MQ=="})
+            server.pause()
+            threads = Path(f"/proc/{server.process.pid}/task").glob("*/status")
+            states = {thread.read_text().split("State:\t")[1][0] for thread in threads}
+            server.resume()
+            assert states == {"T"}
 
 
 def test_two_members_of_three_go_on():
