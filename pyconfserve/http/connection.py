@@ -283,7 +283,10 @@ class Connection(asyncio.Protocol):
         if self._has_ended or not self._transport.can_write_eof():
             self._transport.close()
         else:
-            self._transport.write_eof()
+            try:
+                self._transport.write_eof()
+            except OSError:  # the client reset it since, and reads no more
+                self.abort()
         self._enter("writing" if self._transport.get_write_buffer_size() else "linger")
 
     def _enter(self, phase: str, *, keep: bool = False) -> None:

@@ -1,6 +1,7 @@
 """connection: one client's bytes, each part within its deadline."""
 
 import asyncio
+import errno
 import json
 import math
 import re
@@ -856,3 +857,26 @@ def test_a_connection_too_many_is_503(server):
     lines.insert(-1, "Date: now")
     start = "\r\n".join([f"HTTP/1.1 {status} Service Unavailable", *lines])
     assert f"{start}\r\n\r\n".encode() + body == asyncio.run(refuse())
+
+
+class HalfGone(socket.socket):
+    """A socket whose client reset it just after its last answer."""
+
+    def shutdown(self, how):
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+
+def test_a_client_that_resets_while_it_is_answered(server, caplog):
+    """It is gone, which is no failure of ours, and the connection is given up at once."""
+
+    async def answer():
+        ours, theirs = socket.socketpair()
+        ours = HalfGone(fileno=ours.detach())
+        loop = asyncio.get_running_loop()
+        host = FullHost(server)
+        with theirs:
+            await loop.connect_accepted_socket(lambda: Connection(host), ours)
+            await asyncio.wait_for(host.lost_one.wait(), 5)
+
+    asyncio.run(answer())
+    assert caplog.text == ""
