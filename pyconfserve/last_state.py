@@ -10,11 +10,11 @@ import json
 import os
 import stat
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any, TypeVar
 
 from .errors import BackendMisconfigured, InvalidRequest
-from .files import BundleName
-from .store import Record, Snapshot, key_of, name_of
 
 __all__ = ["LastState"]
 
@@ -23,6 +23,8 @@ _LARGEST = 1 << 30  # bytes: far above what fits in a replica's memory
 _CONFIRM_EVERY = 60.0  # seconds in which the age of an unchanged state is not renewed
 _ORPHANED = 3600.0  # seconds after which an unfinished file is of a process that died
 _CHANGE_EVERY = 1.0  # seconds between writes: each waits for the disk
+
+State = TypeVar("State")
 
 
 class LastState:
@@ -33,24 +35,19 @@ class LastState:
         self._address = address
         self._written: tuple[str, float] | None = None  # token, and when it was read
 
-    def read(self) -> tuple[Snapshot, float] | None:
-        """What is kept and when it was read (epoch seconds), None without a file.
+    def read(self, unpacked: Callable[[Any], State]) -> tuple[State, float] | None:
+        """What *unpacked* makes of what is kept, and when it was read (epoch seconds).
 
-        Raises BackendMisconfigured for a file that is not to be served.
+        None without a file. Raises BackendMisconfigured for one that is not to be
+        served.
         """
         try:
-            data = self._read()
-            document = json.loads(data)
+            document = json.loads(self._read())
             if document["format"] != _FORMAT:
                 raise self._refused("has another format")
             if document["store"] != self._address:
                 raise self._refused("is of another store")
-            records: dict[BundleName, Record | None] = {
-                name_of(key): Record(str(text), str(version))
-                for key, (text, version) in document["records"].items()
-            }
-            read_at = float(document["read"])
-            return Snapshot(str(document["token"]), records), read_at
+            return unpacked(document["state"]), float(document["read"])
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -80,17 +77,16 @@ class LastState:
         left = moment + pause - read_at
         return left if 0 < left <= pause else 0.0
 
-    def keep(self, snapshot: Snapshot, read_at: float) -> None:
-        """Replace what is kept; raises OSError."""
+    def keep(self, token: str, state: Any, read_at: float) -> None:
+        """Replace what is kept by *state*, which is JSON; raises OSError."""
         document = {
             "format": _FORMAT,
             "store": self._address,
-            "token": snapshot.token,
             "read": read_at,
-            "records": {key_of(name): one for name, one in snapshot.records.items()},
+            "state": state,
         }
         _replace(self.path, json.dumps(document).encode("ascii"))
-        self._written = snapshot.token, read_at
+        self._written = token, read_at
 
     def _refused(self, problem: str) -> BackendMisconfigured:
         return BackendMisconfigured(f"the snapshot file {problem}")

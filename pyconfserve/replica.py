@@ -1,8 +1,8 @@
-"""A whole store in memory, kept up with the store by a thread.
+"""All that some place holds, in memory, kept up with it by a thread.
 
-Notices are hints and tokens are truth: after each notice, each reconnect and each poll
-the token is read, and what changed is taken in at once. While the store is away the
-last good state stands, with its age. All here blocks, but what says that it does not.
+Notices are hints: after each notice, each reconnect and each poll the place is looked
+at, and what changed is taken in at once. While it is away the last good state stands,
+with its age. All here blocks, but what says that it does not.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import copy
 from itertools import count
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from .errors import (
     BackendError,
@@ -23,61 +23,62 @@ from .errors import (
     ConfigError,
 )
 from .files import BundleName
+from .followed import Followed, State
 from .last_state import LastState
-from .state import State, state_of
-from .store import DeltaStore, Store
 
 __all__ = ["PATIENCE", "POLL", "STALE_AFTER", "Replica"]
 
-POLL = 30.0  # seconds between readings of the token, whatever notices say
-STALE_AFTER = 3600.0  # seconds after which health says that the store is away too long
-PATIENCE = 1.0  # seconds that readers wait for the store to tell what changed
-_LONGEST_PAUSE = 30.0  # seconds between attempts at a store that is away
+POLL = 30.0  # seconds between looks, whatever notices say
+STALE_AFTER = 3600.0  # seconds after which health says that the place is away too long
+PATIENCE = 1.0  # seconds that readers wait for the place to tell what changed
+_LONGEST_PAUSE = 30.0  # seconds between attempts at a place that is away
 _LAST_WORDS = 2.0  # seconds for the thread to end
 
 _logger = logging.getLogger("pyconfserve.store")
 
 Tell = Callable[[BundleName], None]
+Result = TypeVar("Result")
 
 
-class Replica:
-    """All of *store*, looked at after each notice and every *poll* seconds.
+class Replica(Generic[State]):
+    """All of *followed*, looked at after each notice and every *poll* seconds.
 
-    With *last* the last good state is kept in a file, for a start while the store is
-    away. *stale_after* is how many seconds `health` bears with a store that is.
+    With *last* the last good state is kept in a file, for a start while the place is
+    away. *stale_after* is how many seconds `health` bears with one that is. Whoever
+    changes the place may hold the *lock* meanwhile, and set *state* to what it left.
     """
 
     def __init__(
         self,
-        store: Store,
+        followed: Followed[State],
         *,
         poll: float = POLL,
         last: LastState | None = None,
         stale_after: float = STALE_AFTER,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self.store = store
+        self.followed = followed
         self.state: State | None = None
+        self.lock = threading.RLock()  # for a look, and for a change
         self.tells: set[Tell] = set()  # called by the thread that saw a change
         self._poll = poll
         self._last = last
         self._stale_after = stale_after
         self._now = now
-        self._read_at = 0.0  # when the state was that of the store
+        self._read_at = 0.0  # when the state was that of the place
         self._problem: BackendError | None = None
         self._deafness = ""  # why no notices come
         self._wishes = count(1)
         self._due = self._looked = 0  # wishes
-        self._late = math.inf  # when nobody waits for the look that is under way
-        self._looking = threading.Lock()
+        self._late = math.inf  # when nobody waits for the next look any more
         self._opening = threading.Lock()
         self._is_closing = threading.Event()
-        self._is_back = threading.Event()  # the store, or it is closed
+        self._is_back = threading.Event()  # the place, or it is closed
         self._thread: threading.Thread | None = None
 
     @property
     def is_open(self) -> bool:
-        """Whether the store is followed."""
+        """Whether the place is followed."""
         return self._thread is not None
 
     @property
@@ -92,20 +93,20 @@ class Replica:
     def look_again(self) -> None:
         """Believe nothing from before now; never waits.
 
-        Whoever saved has reached the store: where it was away it is asked again now.
+        Whoever saved has reached the place: where it was away it is asked again now.
         """
         self._due = next(self._wishes)
         if self._problem is not None:
             self._is_back.set()
 
     def open(self) -> State:
-        """Read the store, and follow it from now on; twice is fine.
+        """Read all, and follow it from now on; twice is fine.
 
         Raises BackendError when it cannot be reached and no file has its last state.
         """
         with self._opening:
             if self._is_closing.is_set():
-                raise self._unavailable("it was closed here")
+                raise self.unavailable("it was closed here")
             if self.state is None:
                 try:
                     self.look()
@@ -113,7 +114,7 @@ class Replica:
                     if not self._remember():
                         raise
             if self._thread is None:
-                name = "pyconfserve-store"
+                name = "pyconfserve-store-follow"
                 self._thread = threading.Thread(
                     target=self._follow, name=name, daemon=True
                 )
@@ -122,21 +123,23 @@ class Replica:
         return self.state
 
     def close(self) -> None:
-        """End the thread and release the store; calling this twice is fine."""
+        """End the thread and release the place; calling this twice is fine."""
         self._is_closing.set()
         self._is_back.set()
-        self.store.close()  # which ends a wait for notices
+        self.followed.close()  # which ends a wait for notices
         if self._thread is not None:
             self._thread.join(_LAST_WORDS)
-            self.store.close()  # what the thread opened meanwhile
+            self.followed.close()  # what the thread opened meanwhile
 
     def look(self) -> State:
         """The state of a moment after this call began; raises BackendError.
 
         Who calls while another looks shares the look after that one.
         """
-        wish = next(self._wishes)
-        with self._looking:
+        # The first who waits, also for a change under way, says how long is enough.
+        self._late = min(self._late, time.monotonic() + PATIENCE)
+        wish = next(self._wishes)  # after that: the look that grants it ends the wait
+        with self.lock:
             if self._looked < wish:
                 began = next(self._wishes)
                 self._late = time.monotonic() + PATIENCE
@@ -150,42 +153,33 @@ class Replica:
             return self.state
 
     def _take_in(self) -> None:
-        """Read the token, and what changed; one failure may be that of a connection."""
+        """Take in what is there now, and tell of what changed."""
         try:
-            try:
-                self._read()
-            except BackendUnavailable:
-                if self._problem is not None:
-                    raise
-                self._read()
+            self._tell(*self.attempt(lambda: self.followed.read(self.state)))
         except BackendError as error:
-            error.place = self.store.address
+            error.place = self.followed.address
             self._note(error)
         except Exception as error:
-            _logger.exception("a look at %s failed", self.store.address)
-            self._note(self._unavailable(type(error).__name__))
+            if not self._is_closing.is_set():
+                _logger.exception("a look at %s failed", self.followed.address)
+            self._note(self.unavailable(type(error).__name__))
         else:
             self._read_at = self._now()
             self._note(None)
 
-    def _read(self) -> None:
-        before = self.state
-        if before is None:
-            self.state = state_of(self.store.read())
-        elif self.store.token() != before.token:
-            self._renew(before)
+    def attempt(self, work: Callable[[], Result]) -> Result:
+        """What *work* gives; one failure may be that of a connection that was kept."""
+        try:
+            return work()
+        except BackendUnavailable:
+            if self._problem is not None:
+                raise
+            return work()
 
-    def _renew(self, before: State) -> None:
-        """Take in the present state, by what changed where the store tells that."""
-        delta = None
-        if isinstance(self.store, DeltaStore):
-            delta = self.store.since(before.token)
-        if delta is not None:
-            self.state = after = before.with_changes(delta)
-        else:
-            self.state = after = state_of(self.store.read(), before)
-        tells = tuple(self.tells)
-        for name in after.changed(before, delta and delta.records) if tells else ():
+    def _tell(self, state: State, changed: Iterable[BundleName]) -> None:
+        is_first, self.state = self.state is None, state
+        tells = () if is_first else tuple(self.tells)
+        for name in changed if tells else ():
             for tell in tells:
                 tell(name)
 
@@ -197,26 +191,27 @@ class Replica:
                 _logger.warning("%s", problem)  # else who opens or closes it knows
         elif problem is None and was is not None:
             self._is_back.set()
-            _logger.info("%s: up to date again", self.store.address)
+            _logger.info("%s: up to date again", self.followed.address)
 
-    def _unavailable(self, problem: str) -> BackendUnavailable:
-        error = BackendUnavailable(f"{self.store.address}: {problem}")
-        error.place = self.store.address
+    def unavailable(self, problem: str) -> BackendUnavailable:
+        """What to raise when the place cannot tell now."""
+        error = BackendUnavailable(f"{self.followed.address}: {problem}")
+        error.place = self.followed.address
         return error
 
     # the thread
 
     def _follow(self) -> None:
-        """Look after each notice, until it is closed; a store away is asked less."""
+        """Look after each notice, until it is closed; a place away is asked less."""
         failures = 0
         is_away = False
+        state = self.state if self._problem is None else None  # it was read just now
         while not self._is_closing.is_set():
-            state = None
             try:
-                state = self.look()
+                state = state or self.look()
                 if is_away:  # what is left of a connection may fail once, and at once
                     failures, is_away = 0, False
-                self.store.wait(state.token, self._keep(state))
+                self.followed.wait(state, self._keep(state))
                 failures, self._deafness = 0, ""
             except ConfigError as error:
                 is_away = state is None
@@ -227,8 +222,9 @@ class Replica:
                 self._is_back.wait(min(_pause(failures), longest))
                 self._is_back.clear()
             except Exception:  # the thread goes on: else nothing is ever seen
-                _logger.exception("following %s failed", self.store.address)
+                _logger.exception("following %s failed", self.followed.address)
                 self._is_closing.wait(_LONGEST_PAUSE)
+            state = None
         self._keep(self.state, at_once=True)
 
     def _bear(self, error: ConfigError) -> None:
@@ -244,40 +240,38 @@ class Replica:
         if left:
             return min(left, self._poll)
         try:
-            self._last.keep(state.snapshot(), self._read_at)
+            self._last.keep(state.token, self.followed.packed(state), self._read_at)
         except OSError as error:
             _logger.warning("the snapshot file is not written: %s", error.strerror)
         return self._poll
 
     def _remember(self) -> bool:
         """Take the state that the file has, if it has one; gives whether it has."""
-        found = None if self._last is None else self._last.read()
+        found = None if self._last is None else self._last.read(self.followed.unpacked)
         if found is None:
             return False
-        snapshot, self._read_at = found
-        self.state = state_of(snapshot)
+        self.state, self._read_at = found
         _logger.warning("%s: its last state is served", self._problem)
         return True
 
     def health(self) -> dict[str, Any]:
         """What is served and how old it is; never waits.
 
-        Raises BackendUnavailable when nothing was read, or not for too long.
+        Raises BackendError when nothing was read, or not for too long.
         """
         state, problem = self.state, self._problem
         if state is None:
-            raise problem or self._unavailable("it was not read yet")
+            raise problem or self.unavailable("it was not read yet")
         age = max(0.0, self._now() - self._read_at)
-        if problem is not None and age > self._stale_after:
-            raise BackendUnavailable(f"{problem}; what is served is {age:.0f} s old")
-        broken = state.problems()
+        if age > self._stale_after + (0.0 if problem else self._poll):
+            why = problem or f"{self.followed.address}: its answer does not end"
+            raise BackendUnavailable(f"{why}; what is served is {age:.0f} s old")
         return {
-            "store": self.store.address,
-            "bundles": len(state.bundles),
+            "store": self.followed.address,
+            **self.followed.about(state),
             "read-seconds-ago": round(age),
             **({"problem": str(problem)} if problem else {}),
             **({"no-notices": self._deafness} if self._deafness else {}),
-            **({"broken": broken} if broken else {}),
         }
 
 

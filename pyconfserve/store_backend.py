@@ -28,6 +28,7 @@ from .errors import (
     VersionConflict,
 )
 from .files import BundleName, bundle_name
+from .followed_store import FollowedStore
 from .last_state import LastState
 from .replica import PATIENCE, POLL, STALE_AFTER, Replica
 from .state import Bundle, State
@@ -61,7 +62,9 @@ class StoreBackend:
         last = LastState(snapshot_file, store.address) if snapshot_file else None
         self.store = store
         self.default_label = label
-        self._replica = Replica(store, poll=poll, last=last, stale_after=stale_after)
+        self._replica: Replica[State] = Replica(
+            FollowedStore(store), poll=poll, last=last, stale_after=stale_after
+        )
         # Few: the store has changes take turns anyway, and each has a connection.
         self._threads = Threads("pyconfserve-store", 4)
         self._looks = Threads("pyconfserve-store-look", 2)  # no save keeps it waiting

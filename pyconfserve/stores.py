@@ -31,12 +31,12 @@ def store_backend(settings: Settings) -> ConfigBackend:
     Raises SettingsError, MissingDependency without the store's library.
     """
     address, kind = _address(settings), settings.backend_type
-    if kind == "s3" or settings.store_layout:
+    if settings.store_layout:
         if settings.snapshot:
             problem = "it holds bundles of our own layout, and these are not"
             raise SettingsError(problem, f"{PREFIX}backend.snapshot")
-        if settings.store_layout:
-            return _as_others_wrote_it(address, settings)
+        return _as_others_wrote_it(address, settings)
+    if kind == "s3":
         return _s3(address, settings)
     return StoreBackend(
         KINDS[kind](address, settings),
@@ -197,6 +197,7 @@ def _s3(uri: str, settings: Settings) -> ConfigBackend:
         label=settings.label or DEFAULT_LABEL,
         poll=settings.store_poll,
         ca_file=settings.store_ca_file or None,
+        snapshot_file=settings.snapshot or None,
     )
 
 

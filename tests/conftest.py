@@ -20,7 +20,7 @@ from store_servers import (  # noqa: E402
     postgresql_url,  # noqa: F401
 )
 
-FOLLOWERS = ("pyconfserve-follow", "pyconfserve-s3-follow", "pyconfserve-vault-token")
+FOLLOWERS = ("pyconfserve-follow", "pyconfserve-store-follow", "pyconfserve-vault-token")
 
 
 @pytest.fixture(autouse=True)

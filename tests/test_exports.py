@@ -81,7 +81,7 @@ OPTIONAL = {
     "pyconfserve.adapters.s3_client": "boto3",
     "pyconfserve.adapters.s3_fetching": "boto3",
     "pyconfserve.adapters.s3_files": "boto3",
-    "pyconfserve.adapters.s3_following": "boto3",
+    "pyconfserve.adapters.s3_followed": "boto3",
     "pyconfserve.adapters.s3_problems": "boto3",
     "pyconfserve.adapters.s3_race": "boto3",
     "pyconfserve.adapters.s3_tree": "boto3",

@@ -10,8 +10,10 @@ from fake_store import DictPlace, DictStore
 
 from pyconfserve.errors import BackendMisconfigured, BackendUnavailable
 from pyconfserve.files import BundleName
+from pyconfserve.followed_store import FollowedStore
 from pyconfserve.last_state import LastState
 from pyconfserve.replica import Replica
+from pyconfserve.state import state_of
 from pyconfserve.store import Record, Snapshot
 
 ORDERS = BundleName("orders", "prod", "main")
@@ -75,15 +77,16 @@ def until(condition):
 @pytest.fixture
 def follow():
     """Makes replicas, and closes them in the end."""
-    made = []
+    made, stores = [], []
 
     def follow(store, **options):
-        made.append(Replica(store, **options))
+        made.append(Replica(FollowedStore(store), **options))
+        stores.append(store)
         return made[-1]
 
     yield follow
-    for replica in made:
-        replica.store.flows.set() if isinstance(replica.store, Counting) else None
+    for replica, store in zip(made, stores, strict=True):
+        store.flows.set() if isinstance(store, Counting) else None
         replica.close()
 
 
@@ -139,7 +142,6 @@ class TestLooking:
         replica = follow(store)
         store.put(ORDERS, record(1, "1"))
         replica.open()
-        assert store.is_asked.acquire(timeout=SOON)  # by the thread
         store.calls.clear()
         store.flows.clear()
         with ThreadPoolExecutor(9) as threads:
@@ -264,7 +266,7 @@ class TestFollowing:
             states = {id(state) for state in threads.map(lambda _: replica.open(), range(8))}  # fmt: skip
         assert len(states) == 1
         names = [thread.name for thread in threading.enumerate()]
-        assert names.count("pyconfserve-store") == 1
+        assert names.count("pyconfserve-store-follow") == 1
 
     def test_it_sees_what_a_notice_tells_of(self, follow):
         """Soon, without being asked."""
@@ -389,7 +391,6 @@ class TestFollowing:
         replica = follow(store)
         replica.open()
         until(lambda: "wait" in store.calls)
-        assert store.is_asked.acquire(timeout=SOON)
         store.flows.clear()
         store.put(ORDERS, record(1, "1"))
         assert store.is_asked.acquire(timeout=SOON)
@@ -421,13 +422,14 @@ class TestLastState:
         store.put(OTHER, record(2, "2"))
         state = replica.look()
         replica.close()
-        assert LastState(file, "dict:").read() == (state.snapshot(), 100.0)
+        assert LastState(file, "dict:").read(FollowedStore(store).unpacked) == (state, 100.0)
 
     def test_a_start_from_it_is_as_old_as_it_is(self, follow, tmp_path, caplog):
         """And what the store has since is taken in when it is back."""
         file = tmp_path / "state"
-        LastState(file, "dict:").keep(Snapshot("0", {ORDERS: record(1, "1")}), 100.0)
         store = DictStore()
+        kept = state_of(Snapshot("0", {ORDERS: record(1, "1")}))
+        LastState(file, "dict:").keep("0", FollowedStore(store).packed(kept), 100.0)
         store.put(ORDERS, record(2, "2"))
         store.go_away()
         replica, seen = follow(store, last=LastState(file, "dict:"), now=lambda: 190.0), threading.Event()  # fmt: skip

@@ -390,7 +390,7 @@ class TestNotices:
         asyncio.run(backend.close())
         asyncio.run(backend.close())
         names = [thread.name for thread in threading.enumerate()]
-        assert "pyconfserve-store" not in names
+        assert "pyconfserve-store-follow" not in names
 
 
 def backend_stamp(backend, found):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Hashable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -12,6 +13,7 @@ from ..environment.overlay import DEFAULT_LABEL, OWN, Lookup, Slot
 from ..errors import BackendError
 from ..files import BundleName, Location, WritableTree, bundle_name, candidates
 from ..filesystem import FilesystemConfigBackend
+from ..last_state import LastState
 from ..replica import PATIENCE, POLL
 from ..threads import Threads
 from ..versions import Changed, Expected, Stored, Work
@@ -28,7 +30,8 @@ class S3ConfigBackend(FilesystemConfigBackend):
     They are read as files in a folder are, and looked at every *poll* seconds; other
     objects are plain files. Answers to clients of Spring are laid out as its server
     reads a bucket, by *layout*. Without *access_key* boto3 finds the credentials; with
-    *endpoint* any S3 is asked. Raises SettingsError.
+    *endpoint* any S3 is asked. While it is away the last good state is served, for a
+    start from *snapshot_file*, where that is given. Raises SettingsError.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class S3ConfigBackend(FilesystemConfigBackend):
         poll: float = POLL,
         ca_file: str | None = None,
         timeout: float = TIMEOUT,
+        snapshot_file: str | os.PathLike[str] | None = None,
         layout: Layout = BY_NAME,
     ) -> None:
         bucket = Bucket(
@@ -54,7 +58,9 @@ class S3ConfigBackend(FilesystemConfigBackend):
             ca_file=ca_file,
             timeout=timeout,
         )
-        self._tree = S3Tree(bucket, poll=poll)
+        place = f"{bucket.address} at {endpoint or 'AWS'}"
+        last = LastState(snapshot_file, place) if snapshot_file else None
+        self._tree = S3Tree(bucket, poll=poll, last=last)
         self._layout = layout
         self._looks = Threads("pyconfserve-s3-look", 2)  # no save keeps it waiting
         super().__init__(self._tree, label=label)

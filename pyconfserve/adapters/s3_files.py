@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Iterable, Mapping
+from functools import cached_property
 from types import MappingProxyType
 
 from ..environment.formats.document import LARGEST_FILE
@@ -41,6 +43,14 @@ class Files:
         self.objects, self.held, self.ignored = objects, held, ignored
         self._folders = _folders(objects)
         self._stamps = {name: hash(one) for name, one in self._folders.items()}
+
+    @cached_property
+    def token(self) -> str:
+        """Another one for other objects."""
+        digest = hashlib.blake2b(digest_size=16)
+        for path, one in sorted(self.objects.items()):
+            digest.update(f"{path}\n{one.etag}\n".encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
 
     def folder(self, path: str) -> Folder | None:
         """What is in a folder; None when it is none, and the top is always there."""

@@ -22,9 +22,11 @@ from ..errors import (
     VersionConflict,
 )
 from ..files import Folder, check_expected
-from ..replica import POLL, STALE_AFTER
+from ..last_state import LastState
+from ..replica import POLL, STALE_AFTER, Replica
 from .s3_client import Bucket, Object
-from .s3_following import Follower
+from .s3_files import Files
+from .s3_followed import FollowedBucket
 
 __all__ = ["S3Tree"]
 
@@ -34,6 +36,7 @@ _MOST_READINGS = 3  # of a large file while it changes
 class S3Tree:
     """The files of *bucket*, looked at every *poll* seconds.
 
+    With *last* the last good state is kept in a file, for a start while S3 is away.
     *stale_after* is how many seconds `health` bears with a store that is away.
     """
 
@@ -42,43 +45,67 @@ class S3Tree:
         bucket: Bucket,
         *,
         poll: float = POLL,
+        last: LastState | None = None,
         stale_after: float = STALE_AFTER,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.uri = f"{bucket.address}/"
         self._bucket = bucket
-        self._follower = Follower(bucket, poll=poll, stale_after=stale_after, now=now)
+        self._followed = FollowedBucket(bucket)
+        self._replica: Replica[Files] = Replica(
+            self._followed, poll=poll, last=last, stale_after=stale_after, now=now
+        )
         self._now = now
 
     @property
     def is_due(self) -> bool:
         """Whether somebody saved something that is not seen yet; never waits."""
-        return self._follower.is_due
+        return self._replica.is_due
 
     def open(self) -> None:
         """Look at the store, and again and again from now on; raises BackendError."""
-        self._follower.open()
+        self._replica.open()
 
     def close(self) -> None:
         """End the thread, and close the connections; calling this twice is fine."""
-        self._follower.close()
-        self._bucket.close()
+        self._replica.close()
 
     def look(self) -> None:
         """Take in what the store has now; raises BackendError."""
-        self._follower.look()
+        self._replica.look()
 
     def look_at(self, starts: Sequence[str]) -> None:
-        """Take in what the store has now under paths that begin so."""
-        self._follower.look_at(starts)
+        """Take in the files whose paths begin so, as they are now; raises BackendError.
+
+        It costs a request for each, and not one for each thousand files. Where others
+        have changed them, all is looked at before the next answer: what else they wrote
+        before belongs to it.
+        """
+        self._present()
+        with self._replica.lock:
+            before = self._present()
+            found = self._replica.attempt(
+                lambda: self._followed.read_at(before, starts)
+            )
+            if found.has_other_content(before):
+                self.look_again()
+            self._replica.state = found
 
     def look_again(self) -> None:
         """Believe nothing from before now; never waits."""
-        self._follower.look_again()
+        self._replica.look_again()
+        self._followed.hint()
 
     def health(self) -> dict[str, Any]:
         """What is served and how old it is; raises BackendError for nothing."""
-        return self._follower.health()
+        return self._replica.health()
+
+    def _present(self) -> Files:
+        """What the last look found; the first one opens it. Raises BackendError."""
+        files = self._replica.state
+        if files is None or not self._replica.is_open:
+            files = self._replica.open()
+        return files
 
     def read(self, path: str, limit: int = LARGEST_FILE) -> PlainFile | None:
         """The file at *path*; what is not held in memory comes from the store.
@@ -86,7 +113,7 @@ class S3Tree:
         Raises DocumentError above *limit* bytes, BackendError.
         """
         for _ in range(_MOST_READINGS):
-            files = self._follower.present()
+            files = self._present()
             found = files.objects.get(path)
             if found is None:
                 return None
@@ -98,18 +125,18 @@ class S3Tree:
             with suppress(VersionConflict):
                 data = self._bucket.get(path, found.etag, limit).data
                 return PlainFile(data, found.modified)
-            self._follower.look()
-        raise self._follower.unavailable("a file changes faster than it is read")
+            self._replica.look()
+        raise self._replica.unavailable("a file changes faster than it is read")
 
     def list(self, folder: str) -> Folder | None:
         """What was in *folder*; keys that are no paths are left out."""
-        return self._follower.present().folder(folder)
+        return self._present().folder(folder)
 
     def stamp(
         self, paths: Sequence[str], *, fresh: bool = False
     ) -> tuple[Hashable, ...]:
         """The ETag of each file, as the last look found it, *fresh* or not."""
-        files = self._follower.present()
+        files = self._present()
         return tuple([files.stamp(path) for path in paths])
 
     @contextmanager
@@ -118,8 +145,8 @@ class S3Tree:
 
         Raises BackendError when nothing was read yet, and the store is away.
         """
-        self._follower.present()
-        with self._follower.lock:
+        self._present()
+        with self._replica.lock:
             yield
 
     def change(
@@ -136,8 +163,8 @@ class S3Tree:
         """
         written = {path: data for path, data in changes.items() if data is not None}
         removed = [path for path in changes if path not in written]
-        self._follower.present()
-        with self._follower.lock:
+        self._present()
+        with self._replica.lock:
             check_expected(self, expected)
             for path, data in written.items():
                 with self._judged_anew(path):
@@ -154,11 +181,11 @@ class S3Tree:
             yield
         except VersionConflict:
             with suppress(BackendError):
-                self._follower.look_at([f"{path.rpartition('.')[0]}."])
+                self.look_at([f"{path.rpartition('.')[0]}."])
             raise
 
     def _put(self, path: str, data: bytes) -> None:
-        files = self._follower.present()
+        files = self._present()
         before = files.objects.get(path)
         change = secrets.token_hex(12)
         try:
@@ -166,7 +193,7 @@ class S3Tree:
         except BackendUnavailable as lost:
             etag = self._made(path, change, lost)
         found = Object(etag, len(data), self._now())
-        self._follower.files = files.with_file(path, found, data)
+        self._replica.state = files.with_file(path, found, data)
 
     def _made(self, path: str, change: str, lost: BackendError) -> str:
         """The ETag that a write left whose answer never came; raises *lost* if none."""
@@ -177,8 +204,8 @@ class S3Tree:
         raise lost
 
     def _remove(self, path: str) -> None:
-        files = self._follower.present()
+        files = self._present()
         before = files.objects.get(path)
         if before is not None:
             self._bucket.delete(path, before.etag)
-            self._follower.files = files.without(path)
+            self._replica.state = files.without(path)

@@ -1,6 +1,7 @@
 """S3 when it fails: each failure as it comes over the wire, and what is told of it."""
 
 import asyncio
+import json
 import logging
 import shutil
 import subprocess
@@ -220,6 +221,63 @@ def test_while_it_is_away_the_last_state_is_served(s3_server, bucket, connect, c
         assert "problem" not in backend.health()
 
 
+def test_a_start_from_the_snapshot_file(s3_server, bucket, connect, tmp_path):
+    """What was there when it was last read is served, and followed when it is back."""
+    file = tmp_path / "state"
+    with Relay(s3_server.port) as relay:
+        options = {**s3_server.options(), "endpoint": f"http://127.0.0.1:{relay.port}", "snapshot_file": file}
+        first = connect(f"s3://{bucket}", **options)
+        asyncio.run(first.save(bundle({"ö": "…"}, "new")))
+        asyncio.run(first.close())
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert [*tmp_path.iterdir()] == [file]
+        relay.cut()
+        second = connect(f"s3://{bucket}", **options)
+        asyncio.run(second.open())
+        assert values(second, "new", "prod")["new-prod"] == {"ö": "…"}
+        assert values(second, "orders", "prod")["orders-prod"] == {"a": 1}
+        about = second.health()
+        assert about["read-seconds-ago"] < 60
+        expected = {"store": f"s3://{bucket}", "files": 4, "problem": f"s3://{bucket}: it is away"}
+        assert {**about, "read-seconds-ago": 0} == {**expected, "read-seconds-ago": 0}
+        for ask in (lambda: plain(second, "big.txt"), lambda: change(second, {"a": 2})):
+            with pytest.raises(BackendUnavailable):
+                ask()
+        relay.mend()
+        put_all(s3_server.client(), bucket, {"main/orders-prod.yml": "a: 3"})
+        second.look_again()
+        until(lambda: values(second, "orders", "prod")["orders-prod"] == {"a": 3})
+        assert plain(second, "big.txt") == b"text"
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({}, "is of another store"),
+        ({"state": None}, "is corrupt"),
+        ({"state": {"objects": {"a": [1, 2]}, "ignored": 0}}, "is corrupt"),
+        ({"state": {"objects": {"a": ["e", 1, 1.0, "*"]}, "ignored": 0}}, "is corrupt"),
+        ({"state": {"objects": {}}}, "is corrupt"),
+    ],
+    ids=["endpoint", "none", "object", "bytes", "half"],
+)
+def test_a_snapshot_file_that_is_not_served(s3_server, bucket, connect, tmp_path, change, problem):
+    """Of the same bucket at another endpoint, or changed by hand."""
+    file = tmp_path / "state"
+    first = connect(f"s3://{bucket}", **s3_server.options(), snapshot_file=file)
+    asyncio.run(first.open())
+    asyncio.run(first.close())
+    nowhere = f"http://127.0.0.1:{free_ports(1)[0]}"
+    document = json.loads(file.read_text()) | change
+    if change:
+        document["store"] = f"s3://{bucket} at {nowhere}"
+    file.write_text(json.dumps(document))
+    second = connect(f"s3://{bucket}", **{**s3_server.options(), "endpoint": nowhere}, snapshot_file=file)
+    with pytest.raises(BackendMisconfigured) as caught:
+        asyncio.run(second.open())
+    assert str(caught.value) == f"the snapshot file {problem}"
+
+
 def test_one_that_does_not_answer(s3_server, bucket, connect):
     """It is given up in time, and answers do not wait for it."""
     with Relay(s3_server.port) as relay:
@@ -248,7 +306,7 @@ def test_a_state_that_is_too_old_is_no_health(s3_server, bucket):
     clock[0] += 1.0
     with pytest.raises(BackendUnavailable) as caught:
         tree.health()
-    assert str(caught.value) == f"s3://{bucket}: what is served is 61 s old: s3://{bucket}: there is no such bucket"
+    assert str(caught.value) == f"s3://{bucket}: there is no such bucket; what is served is 61 s old"
     assert tree.read("main/other.yml").data == b"b: 1\n"
     tree.close()
     gone.close()
@@ -265,7 +323,7 @@ def test_a_look_that_never_ends_is_no_health(s3_server, bucket):
     clock[0] += 1.0
     with pytest.raises(BackendUnavailable) as caught:
         tree.health()
-    assert str(caught.value) == f"s3://{bucket}: what is served is 3661 s old: its answer does not end"
+    assert str(caught.value) == f"s3://{bucket}: its answer does not end; what is served is 3661 s old"
     tree.close()
 
 
