@@ -14,6 +14,7 @@ from .errors import InvalidRequest
 __all__ = [
     "boolean",
     "count",
+    "interval",
     "label",
     "locations",
     "members",
@@ -81,15 +82,20 @@ def count(value: Any) -> int:
     return _number(value, 1, _MOST, "a number")
 
 
-def seconds(value: Any) -> float:
+def seconds(value: Any, least: float = 0) -> float:
     """Seconds, at most a day."""
     try:
         number = float(value)
     except (TypeError, ValueError):
         number = -1.0
-    if not 0 <= number <= 86_400:
-        raise ValueError("expected seconds from 0 to 86400")
+    if not least <= number <= 86_400:
+        raise ValueError(f"expected seconds from {least} to 86400")
     return number
+
+
+def interval(value: Any) -> float:
+    """Seconds between two looks: with none in between they would take a processor."""
+    return seconds(value, 0.1)
 
 
 def options(value: Any) -> dict[str, Any]:

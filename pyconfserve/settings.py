@@ -60,8 +60,7 @@ class Settings:
     backend_type: str = _setting(
         "backend.type",
         "filesystem",
-        "filesystem, memory, git, sqlite, postgresql, etcd, redis, composite, "
-        "or module:Class",
+        "filesystem, memory, git, composite, a store such as redis, or module:Class",
     )
     backend_options: Mapping[str, Any] = _setting(
         "backend.options", {}, "keyword arguments for module:Class", kinds.options
@@ -100,7 +99,7 @@ class Settings:
         "backend.poll-interval",
         30.0,
         "seconds between looks without a notice",
-        kinds.seconds,
+        kinds.interval,
     )
     snapshot: str = _setting(
         "backend.snapshot",

@@ -197,6 +197,8 @@ def test_a_value_is_read_as_its_type(key, value, field, expected):
         ("refresh-interval", "nan", "expected seconds from 0 to 86400"),
         ("refresh-interval", "inf", "expected seconds from 0 to 86400"),
         ("refresh-interval", 86401, "expected seconds from 0 to 86400"),
+        ("backend.poll-interval", 0, "expected seconds from 0.1 to 86400"),
+        ("backend.poll-interval", "soon", "expected seconds from 0.1 to 86400"),
         ("log-format", "xml", "expected text or json"),
         ("backend.options", "url=x", "expected names and values"),
     ],
