@@ -1,12 +1,15 @@
 """Threads of a backend for what blocks: its own, so that no other waits for them.
 
-A thread cannot be stopped: its place stays taken until it comes back.
+A thread cannot be stopped: its place stays taken until it comes back. Threads that work
+hinder each other, as they share one interpreter; those that wait do not. So more than
+two begin only where the processor has nothing to do.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,6 +21,9 @@ from .errors import BackendUnavailable
 __all__ = ["MOST_THREADS", "Threads"]
 
 MOST_THREADS = 32  # of one backend, which begin when they are needed
+_AT_ONCE = 2  # of them that begin without a look at the processor
+_WATCHED = 0.01  # seconds of the first look at it, while a call waits for a thread
+_BUSY = 0.5  # processors: who uses less is waiting for something else
 _MOST_OF_ONE = 4  # of them for one name, so that seven that hang leave some to others
 _IDLE = 10.0  # seconds after which a thread without work ends
 _LAST_WORDS = 5.0  # seconds for what runs when its backend is closed
@@ -28,7 +34,7 @@ Value = TypeVar("Value")
 class _Call:
     """One call for a thread."""
 
-    __slots__ = ("arguments", "future", "is_given_up", "names", "work")
+    __slots__ = ("arguments", "future", "is_given_up", "names", "watch", "work")
 
     def __init__(
         self, names: tuple[str, ...], work: Callable[..., Any], arguments: Any
@@ -38,6 +44,7 @@ class _Call:
         self.arguments = arguments
         self.future: Future[Any] = Future()
         self.is_given_up = False  # nobody waits, but a thread is still at it
+        self.watch: asyncio.TimerHandle  # that looks whether it waits for long
 
     def run(self) -> None:
         if not self.future.set_running_or_notify_cancel():
@@ -55,12 +62,19 @@ class Threads:
 
     At most four are at calls for one name; the names whose calls wait take turns. One
     whose four calls nobody waits for any more gets no more. A process that ends does
-    not wait for them.
+    not wait for them. *used* gives the seconds of processors that it has used.
     """
 
-    def __init__(self, name: str, most: int = MOST_THREADS) -> None:
+    def __init__(
+        self,
+        name: str,
+        most: int = MOST_THREADS,
+        *,
+        used: Callable[[], float] = time.process_time,
+    ) -> None:
         self._name = name
         self._most = most
+        self._used = used
         self._waiting: dict[tuple[str, ...], deque[_Call]] = {}  # in turn
         self._unfinished: set[_Call] = set()
         self._running: Counter[str] = Counter()  # threads, by name
@@ -78,12 +92,15 @@ class Threads:
         raises.
         """
         call = self._begun(_Call(names, work, arguments))
+        self._watch(call, asyncio.get_running_loop())
         try:
             result: Value = await asyncio.wrap_future(call.future)
             return result
         except asyncio.CancelledError:
             self._give_up(call)
             raise
+        finally:
+            call.watch.cancel()
 
     async def close(self) -> None:
         """End the threads that wait, and wait a while for those that do not.
@@ -121,12 +138,37 @@ class Threads:
                 raise
         return call
 
-    def _hire(self) -> None:
-        """Have one more thread come if there is a call for it."""
+    def _watch(
+        self, call: _Call, loop: asyncio.AbstractEventLoop, seconds: float = _WATCHED
+    ) -> None:
+        """Look in a while whether *call* waits for threads that wait themselves."""
+        before = time.monotonic(), self._used()
+        call.watch = loop.call_later(
+            seconds, self._relieve, call, loop, seconds, *before
+        )
+
+    def _relieve(
+        self,
+        call: _Call,
+        loop: asyncio.AbstractEventLoop,
+        seconds: float,
+        began: float,
+        used: float,
+    ) -> None:
+        """Have one more thread come if *call* still waits beside an idle processor."""
+        if call.future.running() or call.future.done():
+            return
+        if self._used() - used < _BUSY * (time.monotonic() - began):
+            with self._changed:
+                self._hire(self._most)
+        self._watch(call, loop, 2 * seconds)  # thousands may wait, for long
+
+    def _hire(self, most: int = _AT_ONCE) -> None:
+        """Have one more thread come if there is a call for it, *most* in all."""
         if self._free() is None:
             return
         self._changed.notify()  # one that is told already has the next one come
-        if not self._idle and self._threads < self._most:
+        if not self._idle and self._threads < min(most, self._most):
             self._start()
 
     def _start(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,27 @@ def test_threads_are_as_many_as_are_needed():
         assert len(threads_named("test-many")) == 8
         gate.open.set()
         assert await asyncio.gather(*calls) == ["done"] * 20
+        await threads.close()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("load", "most"), [(1.0, 2), (0.0, 8)], ids=["busy", "idle"])
+def test_more_come_where_the_processor_is_idle(load, most):
+    """Calls that work share one interpreter, and only take turns if they are many."""
+
+    async def scenario():
+        gate = Gate()
+        threads = Threads("test-load", 8, used=lambda: load * time.monotonic())
+        calls = many(8, threads.run, (), gate.call)
+        await gate.wait_for(most)
+        others = many(20, threads.run, ("other",), time.sleep, 0.01)
+        if most == 2:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(others[0]), 0.2)
+        assert len(threads_named("test-load")) == most
+        gate.open.set()
+        assert await asyncio.gather(*calls, *others) == ["done"] * 8 + [None] * 20
         await threads.close()
 
     run(scenario)
