@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .capabilities import (
+    AnnouncingBackend,
     ClosingBackend,
     FoundFile,
     HealthBackend,
@@ -41,6 +42,7 @@ from .environment.properties import check_tree, flatten
 from .versions import ANYTHING, Changed, Expected, Stored, Work, planned
 
 __all__ = [
+    "AnnouncingBackend",
     "ClosingBackend",
     "ConfigBackend",
     "ConfigSource",

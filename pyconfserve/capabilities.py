@@ -6,7 +6,7 @@ beside these, in backend.py.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .environment.overlay import DEFAULT_LABEL, Lookup
@@ -14,6 +14,7 @@ from .errors import MethodNotAllowed
 from .versions import ANYTHING, Changed, Expected, Stored, Work
 
 __all__ = [
+    "AnnouncingBackend",
     "ClosingBackend",
     "FoundFile",
     "HealthBackend",
@@ -82,6 +83,18 @@ class LookingBackend(Protocol):
         """Believe no stamp from before now: another process saved something.
 
         It never waits.
+        """
+        ...
+
+
+@runtime_checkable
+class AnnouncingBackend(Protocol):
+    """A backend that sees at its own time what others have changed."""
+
+    def on_sight(self, tell: Callable[[], None]) -> None:
+        """Call *tell* each time it does, before any answer has what was changed.
+
+        It may be called by any thread, and never waits.
         """
         ...
 

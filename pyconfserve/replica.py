@@ -45,7 +45,7 @@ class Replica(Generic[State]):
 
     With *last* the last good state is kept in a file, for a start while the place is
     away. *stale_after* is how many seconds `health` bears with one that is. Whoever
-    changes the place may hold the *lock* meanwhile, and set *state* to what it left.
+    changes the place may hold the *lock* meanwhile, and have it `take` what it left.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Replica(Generic[State]):
         self.state: State | None = None
         self.lock = threading.RLock()  # for a look, and for a change
         self.tells: set[Tell] = set()  # called by the thread that saw a change
+        self.sights: set[Callable[[], None]] = set()  # so, before others see it here
         self._poll = poll
         self._last = last
         self._stale_after = stale_after
@@ -155,7 +156,7 @@ class Replica(Generic[State]):
     def _take_in(self) -> None:
         """Take in what is there now, and tell of what changed."""
         try:
-            self._tell(*self.attempt(lambda: self.followed.read(self.state)))
+            self.take(*self.attempt(lambda: self.followed.read(self.state)))
         except BackendError as error:
             error.place = self.followed.address
             self._note(error)
@@ -176,9 +177,14 @@ class Replica(Generic[State]):
                 raise
             return work()
 
-    def _tell(self, state: State, changed: Iterable[BundleName]) -> None:
-        is_first, self.state = self.state is None, state
-        tells = () if is_first else tuple(self.tells)
+    def take(self, state: State, changed: Iterable[BundleName] = ()) -> None:
+        """Let *state* be what is there; whoever calls this holds the lock."""
+        before = self.state
+        if before is not None and before is not state:
+            for sight in tuple(self.sights):
+                sight()
+        self.state = state
+        tells = () if before is None else tuple(self.tells)
         for name in changed if tells else ():
             for tell in tells:
                 tell(name)

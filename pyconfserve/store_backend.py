@@ -139,6 +139,10 @@ class StoreBackend:
         """Believe no stamp until the store was looked at."""
         self._replica.look_again()
 
+    def on_sight(self, tell: Callable[[], None]) -> None:
+        """Call *tell* before answers have what others were seen to have changed."""
+        self._replica.sights.add(tell)
+
     def on_change(self, tell: Callable[[ConfigSource], None]) -> Callable[[], None]:
         """Call *tell* for each bundle that changes, until what this gives is called.
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, TypeVar
 
 from .backend import (
+    AnnouncingBackend,
     ConfigBackend,
     ConfigSource,
     Found,
@@ -54,13 +55,16 @@ class TimelyBackend:
         self._counted: Hashable = None  # the saves that the backend was told of
         self._reading, self._saving = Bulkhead(timeout), Bulkhead(timeout)
         self._flights: Flights[Any] = Flights()
+        if saves is not None and isinstance(backend, AnnouncingBackend):
+            backend.on_sight(saves.raise_)  # no other process answers what was before
 
     def over(self, backend: ConfigBackend) -> TimelyBackend:
         """The same places for a form of the backend for one request.
 
         What was found with the credentials of one request is shared with no other.
         """
-        other = TimelyBackend(backend, saves=self.saves)
+        other = TimelyBackend(backend)
+        other.saves = self.saves
         other._reading, other._saving = self._reading, self._saving
         return other
 

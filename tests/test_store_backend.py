@@ -1,6 +1,7 @@
 """store_backend: any store as a backend, answered from memory."""
 
 import asyncio
+import json
 import logging
 import threading
 
@@ -8,8 +9,11 @@ import pytest
 from backend_contract import NAMES, VersionedContract, bundle, change, found_stored
 from fake_store import DictPlace, DictStore
 
+from pyconfserve.answers import Answers
 from pyconfserve.backend import ConfigSource, TellingBackend
+from pyconfserve.board import LocalBoard, SaveCount
 from pyconfserve.environment.overlay import OWN, make_lookup
+from pyconfserve.environment.rendering import V2_JSON
 from pyconfserve.errors import (
     BackendUnavailable,
     Conflict,
@@ -19,6 +23,7 @@ from pyconfserve.errors import (
 )
 from pyconfserve.files import BundleName
 from pyconfserve.past import HistoricBackend
+from pyconfserve.server import ConfigServer
 from pyconfserve.store import Record
 from pyconfserve.store_backend import StoreBackend
 from pyconfserve.versions import Changed, Expected
@@ -354,6 +359,32 @@ class TestNotices:
         asyncio.run(first.save(bundle({"a": 1})))
         assert seen.wait(SOON)
         assert properties(second) == {"a": 1}
+
+    def test_what_one_worker_has_seen_no_other_answers_without(self, replica):
+        """Neither from the store nor from what is cached: they share the count of saves."""
+        place, board = DictPlace(), LocalBoard(1, rows=2)
+        stores = [DictStore(place), DictStore(place)]
+        for store in stores:
+            store.is_deaf = True
+        backends = [replica(store) for store in stores]
+        workers = [Answers(ConfigServer(backend, saves=SaveCount(board, row))) for row, backend in enumerate(backends)]
+
+        def answers():
+            return [json.loads(asyncio.run(worker.get(lookup(), V2_JSON)).response.body) for worker in workers]
+
+        writer = replica(DictStore(place))
+        asyncio.run(writer.save(bundle({"a": 1})))
+        answers()
+        before = answers()  # the first of each looks for saves from before it began
+        asyncio.run(writer.save(bundle({"a": 2})))
+        assert answers() == before
+        asyncio.run(backends[1].refresh())
+        after = answers()
+        assert after[0] == after[1] != before[0]
+        count = board.rows()[1][0]
+        assert count == 1
+        asyncio.run(backends[1].refresh())
+        assert board.rows()[1][0] == count  # nothing new was seen
 
     def test_after_look_again_nothing_older_is_served(self, replica):
         """Stamps do not hold, and a read waits for the store to be read."""

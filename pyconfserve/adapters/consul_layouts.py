@@ -194,6 +194,10 @@ class ConsulConfigBackend:
         """Believe no stamp until Consul was looked at."""
         self._bundles.look_again()
 
+    def on_sight(self, tell: Callable[[], None]) -> None:
+        """Call *tell* before answers have what others were seen to have changed."""
+        self._bundles.on_sight(tell)
+
     def on_change(self, tell: Callable[[ConfigSource], None]) -> Callable[[], None]:
         """Call *tell* for each bundle that changes, until what this gives is called."""
         return self._bundles.on_change(tell)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -82,6 +82,10 @@ class S3ConfigBackend(FilesystemConfigBackend):
     def look_again(self) -> None:
         """Believe nothing from before now; never waits."""
         self._tree.look_again()
+
+    def on_sight(self, tell: Callable[[], None]) -> None:
+        """Call *tell* before answers have what others were seen to have changed."""
+        self._tree.on_sight(tell)
 
     async def _latest(self) -> None:
         """See what others are known to have saved, if the bucket tells soon."""

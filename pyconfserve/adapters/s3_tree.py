@@ -89,12 +89,16 @@ class S3Tree:
             )
             if found.has_other_content(before):
                 self.look_again()
-            self._replica.state = found
+            self._replica.take(found)
 
     def look_again(self) -> None:
         """Believe nothing from before now; never waits."""
         self._replica.look_again()
         self._followed.hint()
+
+    def on_sight(self, tell: Callable[[], None]) -> None:
+        """Call *tell* before anything is read that others were seen to have changed."""
+        self._replica.sights.add(tell)
 
     def health(self) -> dict[str, Any]:
         """What is served and how old it is; raises BackendError for nothing."""
@@ -193,7 +197,7 @@ class S3Tree:
         except BackendUnavailable as lost:
             etag = self._made(path, change, lost)
         found = Object(etag, len(data), self._now())
-        self._replica.state = files.with_file(path, found, data)
+        self._replica.take(files.with_file(path, found, data))
 
     def _made(self, path: str, change: str, lost: BackendError) -> str:
         """The ETag that a write left whose answer never came; raises *lost* if none."""
@@ -208,4 +212,4 @@ class S3Tree:
         before = files.objects.get(path)
         if before is not None:
             self._bucket.delete(path, before.etag)
-            self._replica.state = files.without(path)
+            self._replica.take(files.without(path))

@@ -24,6 +24,7 @@ from pyconfserve.adapters.s3_client import Bucket, Place, parse_place
 from pyconfserve.adapters.s3_fetching import Fetcher
 from pyconfserve.adapters.s3_tree import S3Tree
 from pyconfserve.backend import ConfigSource, Found
+from pyconfserve.board import LocalBoard, SaveCount
 from pyconfserve.commands.copy import run as copy
 from pyconfserve.composite import CompositeConfigBackend
 from pyconfserve.environment.overlay import make_lookup
@@ -36,6 +37,7 @@ from pyconfserve.errors import (
 )
 from pyconfserve.files import Folder
 from pyconfserve.filesystem import FilesystemConfigBackend
+from pyconfserve.server import ConfigServer
 from pyconfserve.settings import Settings
 from pyconfserve.stores import store_backend
 
@@ -219,6 +221,22 @@ def test_who_knows_of_a_save_sees_it(connect, s3_server):
     other.look_again()
     assert values(other, "orders", "prod")["orders-prod"] == {"a": "saved"}
     assert other.stamp(found.seen) != found.stamp
+
+
+def test_what_one_worker_has_seen_no_other_answers_without(connect, s3_server):
+    """They share the count of saves."""
+    bucket, board = s3_server.bucket(FILES), LocalBoard(1, rows=2)
+    one, other = (connect(f"s3://{bucket}") for _ in range(2))
+    servers = [ConfigServer(backend, saves=SaveCount(board, row)) for row, backend in enumerate((one, other))]
+
+    def answers():
+        return [asyncio.run(server.fetch("orders", "prod"))["propertySources"][0]["source"] for server in servers]
+
+    assert answers() == [{"a": 2}, {"a": 2}]
+    put(s3_server, bucket, {"main/orders-prod.yml": "a: new\n"})
+    assert answers() == [{"a": 2}, {"a": 2}]
+    asyncio.run(other.refresh())
+    assert answers() == [{"a": "new"}, {"a": "new"}]
 
 
 def test_what_is_stored_is_what_the_bucket_has_now(connect, s3_server):
