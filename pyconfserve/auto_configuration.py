@@ -95,7 +95,7 @@ def build_server(
         backend = build_backend(settings)
     return ConfigServer(
         backend,
-        read_only=settings.read_only,
+        read_only=settings.read_only or bool(settings.store_layout),  # of others
         cipher=make_cipher_of(settings),
         decrypts=settings.encrypt_enabled,
         timeout=settings.backend_timeout or None,

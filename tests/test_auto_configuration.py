@@ -388,6 +388,11 @@ class TestConfigure:
             {"name": "orders-default", "source": {"a": 1}}
         ]
 
+    def test_a_layout_of_others_refuses_saves(self):
+        """Before anything is asked for: the data is theirs."""
+        settings = Settings(backend_type="consul", store_uri="consul://127.0.0.1:9", store_layout="files")
+        assert build_server(settings).is_read_only
+
     def test_read_only_refuses_saves(self):
         """As --read-only does."""
         server = configure(
