@@ -6,7 +6,7 @@ Consul, and the last good state is served while that is away.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
 from ..backend import ConfigSource, Found
@@ -14,7 +14,8 @@ from ..environment.formats import parse
 from ..environment.overlay import DEFAULT_LABEL, Lookup
 from ..environment.properties import merge
 from ..errors import DocumentError, InvalidRequest, ReadOnlyBackend, SettingsError
-from ..files import BundleName, bundle_name
+from ..files import BundleName, DictTree, bundle_name
+from ..listing import list_folder
 from ..replica import POLL
 from ..store import Record, Snapshot, encode, key_of
 from ..store_backend import StoreBackend
@@ -42,7 +43,7 @@ _Read = tuple[Record, DocumentError | None]
 class _Layout:
     """The keys of others as the records of a store, which takes none itself.
 
-    `problems` are of those that do not parse.
+    `contexts` are what was read last, and `problems` of those that do not parse.
     """
 
     limit = 0
@@ -52,11 +53,12 @@ class _Layout:
     ) -> None:
         self.address = keys.address
         self.problems: Mapping[BundleName, DocumentError] = {}
+        self.contexts: Iterable[str] = ()
         self.token = keys.token
         self.wait = keys.wait
         self.close = keys.close
         self._keys = keys
-        self._layout = layout
+        self.name = layout
         self._separator = separator
         self._data_key = data_key
         self._known: Mapping[tuple[str, ...], _Read] = {}
@@ -64,7 +66,8 @@ class _Layout:
     def read(self) -> Snapshot:
         """All bundles of one moment; what is as it was is not parsed again."""
         token, pairs = self._keys.read()
-        contexts = contexts_of(self._layout, pairs, self._data_key)
+        contexts = contexts_of(self.name, pairs, self._data_key)
+        self.contexts = contexts
         bundles = bundles_of(contexts, self._separator)
         read: dict[tuple[str, ...], _Read] = {}  # which several bundles may share
         for own in {*bundles.values()}:
@@ -82,7 +85,7 @@ class _Layout:
         """What a bundle of some contexts holds, as a store has it, or why not."""
         try:
             sources = [
-                properties_of(self._layout, context, pairs)
+                properties_of(self.name, context, pairs)
                 for context, pairs in layers.items()
             ]
             return Record(encode(merge(sources), ""), version), None
@@ -218,5 +221,15 @@ class ConsulConfigBackend:
         raise ReadOnlyBackend
 
     async def list(self) -> list[ConfigSource]:
-        """All bundles that the keys may mean."""
-        return await self._bundles.list()
+        """All bundles, those of `files` named as they would be in a folder.
+
+        Any dash of theirs may stand before a profile.
+        """
+        bundles = await self._bundles.list()
+        if self._layout.name != "files":
+            return bundles
+        files = DictTree({f"{context}.yml": b"" for context in self._layout.contexts})
+        names = {*list_folder(files, "", DEFAULT_LABEL, {})}
+        return [
+            one for one in bundles if (one.application, one.profile, one.label) in names
+        ]

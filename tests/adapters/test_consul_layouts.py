@@ -126,13 +126,12 @@ def test_labels_are_ignored(layout, connect):
 
 
 def test_what_is_there_is_listed(layout, connect):
-    """By the names that the keys may mean."""
+    """Files are told apart by those beside them, as in a folder."""
     names = {(one.application, one.profile, one.label) for one in asyncio.run(connect(layout).list())}
     expected = {("foo", one, "main") for one in ("default", "dev", "prod")}
     expected |= {("application", one, "main") for one in ("default", "dev")}
     more = {
         "key-value": {("bar", "default", "main")},
-        "files": {(f"{one}-{two}", "default", "main") for one, two in (("foo", "dev"), ("foo", "prod"), ("application", "dev"))},
     }  # fmt: skip
     assert names == expected | more.get(layout, set())
 
