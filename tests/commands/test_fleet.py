@@ -50,6 +50,20 @@ def test_all_see_every_change_soon_and_none_goes_back(fleet, url):
 
 
 @pytest.mark.parametrize("url", STORES, indirect=True)
+def test_no_worker_goes_back_behind_another(serve, url):
+    """Whoever asks one server over many connections sees nothing older after something newer."""
+    writing, reading = serve(url, "--port", "0"), serve(url, "--port", "0", "--workers", "3")
+    seen = []
+    with Client(writing) as writer:
+        for value in range(1, CHANGES // 4):
+            assert writer.ask("POST", "/orders/default", {"value": value})[0] == 200
+            while seen[-6:] != [value] * 6:
+                with Client(reading) as reader:
+                    seen.append(reader.value("orders"))
+                assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize("url", STORES, indirect=True)
 def test_guarded_changes_through_all_lose_none(fleet, url):
     """Who reads at one server and writes under If-Match at another is never wrong."""
     servers, tries = fleet(url), 12
