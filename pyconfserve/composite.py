@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from copy import copy
+from functools import partial
 from typing import Any
 
+from .absences import Absences
 from .backend import (
     ClosingBackend,
     ConfigBackend,
@@ -30,7 +29,7 @@ from .backend import (
 )
 from .environment.overlay import DEFAULT_LABEL, Lookup
 from .environment.rendering import content_version
-from .errors import BackendError, ConfigError, ConfigNotFound, Forbidden
+from .errors import BackendError, ConfigNotFound
 from .label_folders import LabelFolders, label_folders_of
 from .versions import ANYTHING, Changed, Expected, Stored, Work
 from .weights import is_large
@@ -38,9 +37,6 @@ from .weights import is_large
 __all__ = ["CompositeConfigBackend"]
 
 _PAUSE = 1.0  # seconds between attempts at an optional member that is away
-_ATTEMPT = 30.0  # seconds of one, for which nobody else waits
-
-_logger = logging.getLogger("pyconfserve.composite")
 
 
 class CompositeConfigBackend:
@@ -49,7 +45,7 @@ class CompositeConfigBackend:
     That is the one at *writable*, counted from 0. A member that is away, or has not the
     label asked for, fails the lookup; one of those at *optional* contributes nothing
     then (Spring's `fail-on-composite-error: false`, for all of them), and while it is
-    away only one request in *pause* seconds waits for it.
+    away only one request in *pause* seconds waits for it, a moment.
     """
 
     def __init__(
@@ -62,9 +58,8 @@ class CompositeConfigBackend:
     ) -> None:
         self.members = tuple(members)
         self._writable = writable
-        self._optional = frozenset(optional)
-        self._pause = pause
-        self._away: dict[int, float] = {}  # when they are asked again
+        names = {number: type(self.members[number]).__name__ for number in optional}
+        self._absences = Absences(names, pause)
         if any(isinstance(member, RequestBackend) for member in self.members):
             # Only then is it one: answers of a RequestBackend are never kept.
             self.for_request = self._for_request
@@ -84,11 +79,11 @@ class CompositeConfigBackend:
         self, application: str, profile: str, label: str = DEFAULT_LABEL
     ) -> ConfigSource | None:
         """The bundle of the first member that has it."""
-        for number, member in self._asked():
-            with self._spared(number):
-                found = await member.fetch(application, profile, label)
-                if found is not None:
-                    return found
+        for number, member in enumerate(self.members):
+            fetch = partial(member.fetch, application, profile, label)
+            found = await self._absences.ask(number, fetch, None)
+            if found is not None:
+                return found
         return None
 
     async def save(self, source: ConfigSource) -> None:
@@ -142,51 +137,16 @@ class CompositeConfigBackend:
 
     async def _find(self, number: int, lookup: Lookup) -> Found:
         """What one member has; nothing where it may be away, and is."""
-        if self._is_resting(number):
-            return Found(())
-        with self._spared(number):
+
+        async def found() -> Found:
             try:
                 return await find(self.members[number], lookup)
             except ConfigNotFound:
-                if number not in self._optional:
+                if not self._absences.is_optional(number):
                     raise
-        return Found(())
+            return Found(())
 
-    def _asked(self) -> Iterator[tuple[int, ConfigBackend]]:
-        """The members, each with its number, without those that are away for now."""
-        for number, member in enumerate(self.members):
-            if not self._is_resting(number):
-                yield number, member
-
-    def _is_resting(self, number: int) -> bool:
-        """Whether a member was away a moment ago, or somebody is finding out."""
-        until, now = self._away.get(number), time.monotonic()
-        if until is None:
-            return False
-        if now >= until:
-            self._away[number] = now + _ATTEMPT
-        return now < until
-
-    @contextmanager
-    def _spared(self, number: int) -> Iterator[None]:
-        """Go on without an optional member that is away, and say so once."""
-        try:
-            yield
-        except ConfigError as error:
-            if number not in self._optional:
-                raise
-            if not isinstance(error, BackendError):  # of this request alone
-                if number in self._away:
-                    self._away[number] = 0.0  # the next one finds out
-                if isinstance(error, Forbidden):
-                    return
-                raise
-            if number not in self._away:
-                name = type(self.members[number]).__name__
-                _logger.warning("going on without a member, %s: %s", name, error)
-            self._away[number] = time.monotonic() + self._pause
-        else:
-            self._away.pop(number, None)
+        return await self._absences.ask(number, found, Found(()))
 
     def stamp(self, seen: Hashable) -> Hashable:
         """The stamps of the members' answers."""
@@ -222,12 +182,12 @@ class CompositeConfigBackend:
 
     async def file(self, lookup: Lookup, path: str) -> PlainFile | None:
         """The plain file of the first member that has it."""
-        for number, member in self._asked():
+        for number, member in enumerate(self.members):
             if isinstance(member, PlainFileBackend):
-                with self._spared(number):
-                    found = await member.file(lookup, path)
-                    if found is not None:  # nobody tells when one before has it, too
-                        return PlainFile(found.data, found.modified)
+                read = partial(member.file, lookup, path)
+                found = await self._absences.ask(number, read, None)
+                if found is not None:  # nobody tells when one before has it, too
+                    return PlainFile(found.data, found.modified)
         return None
 
     async def refresh(self) -> None:
@@ -255,37 +215,41 @@ class CompositeConfigBackend:
                 report = {"problem": str(error)}
             reports.append({"backend": type(member).__name__, **report})
         needed = [
-            error for number, error in errors.items() if number not in self._optional
+            error
+            for number, error in errors.items()
+            if not self._absences.is_optional(number)
         ]
         if needed or len(errors) == len(self.members):
             raise (needed or [*errors.values()])[0]
         return {"members": reports}
 
     async def open(self) -> None:
-        """Open each member that has to; raises BackendError of one that is needed."""
-        await asyncio.gather(
-            *(self._open(number) for number in range(len(self.members)))
-        )
+        """Open each member that has to; raises BackendError of one that is needed.
 
-    async def _open(self, number: int) -> None:
-        member = self.members[number]
-        if isinstance(member, OpeningBackend):
-            with self._spared(number):
-                await member.open()
+        One that is optional may open later.
+        """
+        await asyncio.gather(
+            *(
+                self._absences.open(number, member.open)
+                for number, member in enumerate(self.members)
+                if isinstance(member, OpeningBackend)
+            )
+        )
 
     async def close(self) -> None:
         """Close each member that holds something open."""
+        await self._absences.close()
         able = [one for one in self.members if isinstance(one, ClosingBackend)]
         await asyncio.gather(*(one.close() for one in able))
 
     async def list(self) -> list[ConfigSource]:
         """What any member has stored, once each."""
         found: dict[tuple[str, str, str], ConfigSource] = {}
-        for number, member in self._asked():
-            with self._spared(number):
-                for source in await member.list():
-                    name = (source.application, source.profile, source.label)
-                    found.setdefault(name, source)
+        for number, member in enumerate(self.members):
+            nothing: list[ConfigSource] = []
+            for source in await self._absences.ask(number, member.list, nothing):
+                name = (source.application, source.profile, source.label)
+                found.setdefault(name, source)
         return [*found.values()]
 
 

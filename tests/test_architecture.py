@@ -20,7 +20,7 @@ LEVELS = [
     ["addresses", "adapters.vault_journal", "board", "errors", "flights", "kept", "saves", "stamps", "turns"],
     ["adapters.s3_problems", "adapters.tokens", "http.messages", "http.dates", "http.urls", "http.refusals", "http.rights", "http.sockets", "environment.*"],
     ["adapters.json_answers", "http.asgi", "http.passwords", "http.observing", "http.sender", "bulkhead", "locking", "problems", "versions", "weights"],
-    ["adapters.consul_answers", "adapters.consul_problems", "adapters.vault_problems", "capabilities", "http.attempts", "http.figures", "http.users", "threads"],
+    ["absences", "adapters.consul_answers", "adapters.consul_problems", "adapters.vault_problems", "capabilities", "http.attempts", "http.figures", "http.users", "threads"],
     ["adapters.vault_login", "http.grammar", "http.table", "http.dialing", "backend", "walk", "writing"],
     ["files", "label_folders", "last_answers", "past", "saveable", "timely"],
     ["http.access_log", "http.authentication", "http.memo", "http.tls", "http.users_file", "http.worker", "adapters.etcd_problems", "adapters.vault_keys"],

@@ -323,3 +323,145 @@ def test_who_is_refused_finds_out_nothing_for_others(problem: Exception) -> None
         return (await composite.sources(lookup)).version
 
     assert str(asyncio.run(use())).endswith(",theirs")
+
+
+class Hanging(InMemoryConfigBackend):
+    """A member that neither opens nor answers until it is let go."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__()
+        self.error = error  # of each answer
+        self.go_on = asyncio.Event()
+        self.waiting = 0
+
+    async def _answers(self) -> None:
+        self.waiting += 1
+        try:
+            await self.go_on.wait()
+        finally:
+            self.waiting -= 1
+        if self.error:
+            raise self.error
+
+    async def open(self) -> None:
+        await self._answers()
+
+    async def fetch(self, *names: str) -> ConfigSource | None:
+        await self._answers()
+        return await super().fetch(*names)
+
+
+async def counts_of(composite: CompositeConfigBackend, times: int = 1) -> list[int]:
+    """How many sources each of some lookups found, one lookup after another."""
+    async with asyncio.timeout(10):
+        found = [await composite.sources(make_lookup("orders", "prod")) for _ in range(times)]
+    return [len(one.sources) for one in found]
+
+
+async def until_found(composite: CompositeConfigBackend, count: int) -> None:
+    """Ask again and again until that many sources are found."""
+    async with asyncio.timeout(10):
+        while await counts_of(composite) != [count]:
+            pass
+
+
+def test_an_optional_member_opens_on_behind_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    """The start waits for it a moment, requests do not, and it joins when it is there."""
+
+    async def use() -> list[int]:
+        member = Hanging()
+        await member.save(ConfigSource("orders", "prod", "main", {"a": 2}))
+        composite = CompositeConfigBackend([filled_one, member], optional=[1])
+        async with asyncio.timeout(10):
+            await composite.open()
+        counts = await counts_of(composite, times=3)
+        assert member.waiting == 1
+        member.go_on.set()
+        await until_found(composite, 2)
+        return counts
+
+    filled_one = filled(1)
+    assert asyncio.run(use()) == [1, 1, 1]
+    assert caplog.messages == ["going on without a member, Hanging: the store did not answer in time"]
+
+
+def test_a_required_member_has_the_time_that_it_needs() -> None:
+    """The start waits for it longer than for one that is optional."""
+
+    async def use() -> list[bool]:
+        member, optional = Hanging(), Hanging()
+        opening = asyncio.ensure_future(CompositeConfigBackend([member]).open())
+        other = CompositeConfigBackend([optional], optional=[0])
+        async with asyncio.timeout(10):
+            await other.open()
+        ends = [opening.done()]
+        member.go_on.set()
+        async with asyncio.timeout(10):
+            await opening
+            await other.close()
+        return [*ends, opening.done()]
+
+    assert asyncio.run(use()) == [False, True]
+
+
+def test_one_request_waits_a_moment_for_a_member_that_is_away_and_hangs() -> None:
+    """What it asked goes on without it, and says for all whether the member is back."""
+
+    async def use() -> tuple[list[int], bool]:
+        member = Hanging(BackendUnavailable("away"))
+        await member.save(ConfigSource("orders", "prod", "main", {"a": 2}))
+        composite = CompositeConfigBackend([filled_one, member], optional=[1], pause=0)
+        member.go_on.set()
+        await composite.open()
+        member.go_on.clear()
+        counts = await counts_of(composite)
+        asked = member.waiting
+        counts += await counts_of(composite, times=2)
+        is_asked_once = member.waiting == asked > 0
+        member.error = None
+        member.go_on.set()
+        await until_found(composite, 2)
+        return counts, is_asked_once
+
+    filled_one = filled(1)
+    assert asyncio.run(use()) == ([1, 1, 1], True)
+
+
+def test_closing_ends_what_waits_for_a_member() -> None:
+    """An opening that hangs does not outlive the composite."""
+
+    async def use() -> list[int]:
+        member = Hanging()
+        composite = CompositeConfigBackend([member], optional=[0])
+        async with asyncio.timeout(10):
+            await composite.open()
+            before = member.waiting
+            await composite.close()
+        return [before, member.waiting]
+
+    assert asyncio.run(use()) == [1, 0]
+
+
+def test_a_bug_behind_a_request_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody waits for it any more; the next request finds out."""
+
+    class Broken(Hanging):
+        async def open(self) -> None:
+            await super().open()
+            raise ZeroDivisionError
+
+    async def use() -> None:
+        member = Broken()
+        await member.save(ConfigSource("orders", "prod", "main", {"a": 2}))
+        composite = CompositeConfigBackend([filled_one, member], optional=[1])
+        async with asyncio.timeout(10):
+            await composite.open()
+        member.go_on.set()
+        await until_found(composite, 2)
+
+    filled_one = filled(1)
+    asyncio.run(use())
+    assert caplog.messages == [
+        "going on without a member, Broken: the store did not answer in time",
+        "asking a member, Broken, failed",
+    ]

@@ -2,9 +2,11 @@
 
 import os
 import threading
+import time
 
 import pytest
 from fleet import Client, Fleet
+from redis_server import RedisServer
 from store_servers import EtcdServer
 
 CHANGES = int(os.environ.get("PYCONFSERVE_TEST_CHANGES", "200"))  # 1000 take a minute
@@ -165,5 +167,28 @@ def test_an_optional_member_may_come_later(serve, folder, tmp_path):
                     break
                 tag = client.headers["etag"]
             assert [one["source"] for one in document["propertySources"]] == [{"value": 1}, {"later": 2}]
+        errors = serving.end(15)[2]
+        assert errors.count("going on without a member, StoreBackend") == 1
+
+
+def test_an_optional_member_that_hangs_from_the_start_holds_nobody_up(serve, folder, tmp_path):
+    """The start and each request take a moment; it joins when it answers again."""
+    pytest.importorskip("redis")
+    (folder / "orders.json").write_text('{"value": 1}')
+    with RedisServer() as redis:
+        (tmp_path / "settings.yml").write_text(
+            "pyfly.config-server.backend:\n  type: composite\n  members:\n  - cfg\n"
+            f"  - {{type: redis, uri: '{redis.url_of()}', required: false}}\n"
+        )
+        redis.pause()
+        began = time.monotonic()
+        serving = serve("--settings", "settings.yml", "--port", "0")
+        with Client(serving) as client:
+            assert [client.value("orders") for _ in range(3)] == [1, 1, 1]
+            assert time.monotonic() - began < 8  # a look at this store takes 10 s
+            redis.resume()
+            end = time.monotonic() + PATIENCE
+            while "read-seconds-ago" not in str(client.ask("GET", "/health")[1]):
+                assert time.monotonic() < end
         errors = serving.end(15)[2]
         assert errors.count("going on without a member, StoreBackend") == 1
