@@ -35,7 +35,8 @@ class Member(NamedTuple):
 def read_members(settings: Settings) -> tuple[Member, ...]:
     """The members of the composite that *settings* name, highest precedence first.
 
-    Saves go to the first where none says that they go to it. Raises SettingsError.
+    Saves go to the first where none says that they go to it; the others are read-only,
+    so that nothing is made for a name that was mistyped. Raises SettingsError.
     """
     if not settings.members:
         raise SettingsError("expected backends", f"{PREFIX}{_KEY}")
@@ -51,7 +52,12 @@ def read_members(settings: Settings) -> tuple[Member, ...]:
         )
     if not writable:
         members[0] = members[0]._replace(is_writable=True)
-    return tuple(members)
+    return tuple(
+        member
+        if member.is_writable
+        else member._replace(settings=replace(member.settings, read_only=True))
+        for member in members
+    )
 
 
 def whole_of(settings: Settings) -> tuple[Settings, ...]:

@@ -22,8 +22,8 @@ def refused(*members):
 def test_a_text_stands_where_root_does():
     """A folder, a repository or a store; saves go to the first."""
     found = read_members(composite("cfg", "git+/srv/repo", "sqlite:///x.db"))
-    git = Settings(backend_type="git", git_uri="/srv/repo")
-    sqlite = Settings(backend_type="sqlite", store_uri="sqlite:///x.db")
+    git = Settings(backend_type="git", git_uri="/srv/repo", read_only=True)
+    sqlite = Settings(backend_type="sqlite", store_uri="sqlite:///x.db", read_only=True)
     assert found == (
         Member("backend.members[0]", Settings(root="cfg"), is_writable=True),
         Member("backend.members[1]", git),
@@ -39,7 +39,7 @@ def test_a_mapping_has_what_stands_below_backend():
             {"TYPE": "etcd", "uri": "etcd://h", "git.label": "x", "Writable": True, "default_label": "v1"},
         )
     )
-    git = Settings(backend_type="git", git_uri="https://h/r", git_clone_dir="/c")
+    git = Settings(backend_type="git", git_uri="https://h/r", git_clone_dir="/c", read_only=True)
     etcd = Settings(backend_type="etcd", store_uri="etcd://h", git_label="x", label="v1")
     assert found == (
         Member("backend.members[0]", git, is_required=False),

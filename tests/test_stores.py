@@ -48,12 +48,12 @@ def test_each_kind_is_a_store_of_its_own(tmp_path):
     assert ("h:1234" in shown["postgresql"], "h:2379" in shown["etcd"]) == (True, True)
 
 
-@pytest.mark.parametrize("is_member", [False, True], ids=["alone", "member"])
-def test_no_file_is_made_where_nothing_is_saved(tmp_path, is_member):
-    """Alone, and as a member of a composite."""
+@pytest.mark.parametrize("others", [None, [], ["memory:"]], ids=["alone", "member", "not writable"])
+def test_no_file_is_made_where_nothing_is_saved(tmp_path, others):
+    """Alone, as a member of a composite, and as one that saves do not go to."""
     given = {"type": "sqlite", "uri": f"sqlite://{tmp_path}/x.db"}
-    tree = settings(type="composite", members=[given]) if is_member else settings(**given)
-    tree["pyfly"]["config-server"]["read-only"] = True
+    tree = settings(**given) if others is None else settings(type="composite", members=[*others, given])
+    tree["pyfly"]["config-server"]["read-only"] = not others
     backend = build_backend(tree)
 
     async def use():
