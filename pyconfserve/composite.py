@@ -10,6 +10,7 @@ from typing import Any
 
 from .absences import Absences
 from .backend import (
+    AnnouncingBackend,
     ClosingBackend,
     ConfigBackend,
     ConfigSource,
@@ -168,6 +169,12 @@ class CompositeConfigBackend:
         for member in self.members:
             if isinstance(member, LookingBackend):
                 member.look_again()
+
+    def on_sight(self, tell: Callable[[], None]) -> None:
+        """Hand on what members see that can."""
+        for member in self.members:
+            if isinstance(member, AnnouncingBackend):
+                member.on_sight(tell)
 
     def on_change(self, tell: Callable[[ConfigSource], None]) -> Callable[[], None]:
         """Hand on what members tell that can."""

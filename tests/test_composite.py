@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from backend_contract import VersionedContract
+from fake_store import DictPlace, DictStore
 
 from pyconfserve import ConfigServer, FilesystemConfigBackend, InMemoryConfigBackend
 from pyconfserve.backend import ConfigSource, Found, find
@@ -21,6 +22,7 @@ from pyconfserve.errors import (
     Forbidden,
     InvalidRequest,
 )
+from pyconfserve.store_backend import StoreBackend
 
 
 class TestComposite(VersionedContract):
@@ -269,6 +271,27 @@ def test_what_members_tell_is_handed_on() -> None:
         member.tells[0](ConfigSource("orders", "prod"))
     end()
     assert (len(told), one.tells, two.tells) == (2, [], [])
+
+
+def test_what_members_see_is_handed_on() -> None:
+    """To who has other processes look, before it is answered with."""
+    place = DictPlace()
+    deaf = DictStore(place)
+    deaf.is_deaf = True
+    composite = CompositeConfigBackend([filled(1), StoreBackend(deaf)])
+    sights: list[None] = []
+
+    async def scenario() -> None:
+        await composite.open()
+        composite.on_sight(lambda: sights.append(None))
+        await composite.refresh()
+        assert sights == []
+        place.revision += 1
+        await composite.refresh()
+        await composite.close()
+
+    asyncio.run(scenario())
+    assert sights == [None]
 
 
 def test_overrides_are_above_all() -> None:
