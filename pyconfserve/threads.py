@@ -2,7 +2,7 @@
 
 A thread cannot be stopped: its place stays taken until it comes back. Threads that work
 hinder each other, as they share one interpreter; those that wait do not. So more than
-two begin only where the processor has nothing to do.
+two begin only where none of them comes back, or the processor has nothing to do.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from .errors import BackendUnavailable
 __all__ = ["MOST_THREADS", "Threads"]
 
 MOST_THREADS = 32  # of one backend, which begin when they are needed
-_AT_ONCE = 2  # of them that begin without a look at the processor
-_WATCHED = 0.01  # seconds of the first look at it, while a call waits for a thread
+_AT_ONCE = 2  # of them that begin without a look at what they do
+_WATCHED = 0.01  # seconds of the first look at that, while a call waits for a thread
 _BUSY = 0.5  # processors: who uses less is waiting for something else
 _MOST_OF_ONE = 4  # of them for one name, so that seven that hang leave some to others
 _IDLE = 10.0  # seconds after which a thread without work ends
@@ -80,6 +80,7 @@ class Threads:
         self._running: Counter[str] = Counter()  # threads, by name
         self._given_up: Counter[str] = Counter()  # those of them nobody waits for
         self._threads = self._idle = 0
+        self._ended = 0  # calls
         self._patience = _IDLE
         self._changed = threading.Condition()
 
@@ -142,7 +143,7 @@ class Threads:
         self, call: _Call, loop: asyncio.AbstractEventLoop, seconds: float = _WATCHED
     ) -> None:
         """Look in a while whether *call* waits for threads that wait themselves."""
-        before = time.monotonic(), self._used()
+        before = time.monotonic(), self._used(), self._ended
         call.watch = loop.call_later(
             seconds, self._relieve, call, loop, seconds, *before
         )
@@ -154,11 +155,13 @@ class Threads:
         seconds: float,
         began: float,
         used: float,
+        ended: int,
     ) -> None:
-        """Have one more thread come if *call* still waits beside an idle processor."""
+        """Have one more thread come if *call* still waits, and that would help it."""
         if call.future.running() or call.future.done():
             return
-        if self._used() - used < _BUSY * (time.monotonic() - began):
+        is_idle = self._used() - used < _BUSY * (time.monotonic() - began)
+        if is_idle or self._ended == ended:
             with self._changed:
                 self._hire(self._most)
         self._watch(call, loop, 2 * seconds)  # thousands may wait, for long
@@ -227,6 +230,7 @@ class Threads:
 
     def _end(self, call: _Call) -> None:
         with self._changed:
+            self._ended += 1
             self._unfinished.remove(call)
             _subtract(self._running, call.names)
             if call.is_given_up:
