@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ExchangeError
+from ..errors import ExchangeError, SettingsError
 from ..http.exchange import Exchange
 from ..http.messages import Request
 from .etcd_problems import AWAY, OLD_TOKEN, opened, refusal_of, says_nothing
@@ -68,6 +68,8 @@ class Gateway(JsonHttp):
         super().__init__(
             place.address, place.urls, timeout=timeout, waiting=_Watching, **tls
         )
+        if user[1] and not user[0]:  # it would never be sent
+            raise SettingsError("etcd: a password needs a user")
         self._user = user
         self._token = ""
         self._login = threading.Lock()

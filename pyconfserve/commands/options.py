@@ -32,7 +32,12 @@ __all__ = ["Options", "check_folders", "read_options", "require_git"]
 
 _REPEATED = {"--search-location", "--allow-host"}
 _ROOTS = {"root", "git_uri", "store_uri", "members"}
-_OF_GIT = ("git_clone_dir", "git_refresh_rate")  # flags that mean nothing elsewhere
+# Flags that mean nothing elsewhere: the backends that they are for, for people, too.
+_OF_SOME = {
+    "git_clone_dir": (("git",), "a git repository"),
+    "git_refresh_rate": (("git",), "a git repository"),
+    "search_locations": (("filesystem", "git"), "a folder or a git repository"),
+}
 _TLS = ("tls_cert", "tls_key", "tls_key_password", "tls_client_ca")
 _IN_PLACE = {"users": ("users",), "TLS": _TLS, "": ("log_format",)}
 
@@ -186,10 +191,14 @@ def _settings(
         raise SettingsError(
             f"ROOT is a folder, and backend.type is {settings.backend_type}"
         )
-    for setting in fields(Settings) if settings.backend_type != "git" else ():
-        if setting.name in _OF_GIT and setting.name in given and spring is None:
-            raise SettingsError(f"{flag_of(setting)} is for a git repository")
-    is_folder = settings.backend_type == "filesystem" and spring is None
+    is_folder = settings.backend_type == "filesystem"
+    if is_folder and spring is not None:  # its settings say what is served
+        return settings
+    for setting in fields(Settings):
+        if setting.name in given and setting.name in _OF_SOME:
+            kinds, text = _OF_SOME[setting.name]
+            if settings.backend_type not in kinds:
+                raise SettingsError(f"{flag_of(setting)} is for {text}")
     if is_folder and not settings.locations:
         raise SettingsError("say what to serve: python -m pyconfserve ROOT")
     return settings

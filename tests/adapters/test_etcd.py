@@ -431,6 +431,14 @@ def test_a_uri_that_is_none_is_refused(uri):
     assert "s3cret" not in str(caught.value)
 
 
+def test_a_password_without_a_user_is_refused():
+    """It would not be sent; the user may be one of the settings."""
+    with pytest.raises(SettingsError) as caught:
+        EtcdStore("etcd://:s3cret@h")
+    assert str(caught.value) == "etcd: a password needs a user"
+    EtcdStore("etcd://:s3cret@h", username="u").close()
+
+
 def test_files_that_are_none_are_refused(tmp_path):
     """Before anything is sent."""
     path = tmp_path / "none.pem"

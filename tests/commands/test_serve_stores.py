@@ -154,6 +154,9 @@ def test_a_composite_of_settings(serve, folder, tmp_path):
         (("cfg", "--snapshot", "x"), f"pyfly.config-server.backend.snapshot: {OF_STORES}"),
         (("etcd://u:s3cret@/x",), "expected etcd[s]://host:2379[,host:2379]/prefix"),
         (("sqlite:///x.db", "--clone-dir", "x"), "--clone-dir is for a git repository"),
+        (("sqlite:///x.db", "--search-location", "cfg"), "--search-location is for a folder or a git repository"),
+        (("memory:", "--spring", "--refresh-rate", "9"), "--refresh-rate is for a git repository"),
+        (("etcd://:s3cret@h",), "etcd: a password needs a user"),
     ],
 )
 def test_how_it_is_called_is_exit_2(run, folder, tmp_path, arguments, problem):
