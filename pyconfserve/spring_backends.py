@@ -19,7 +19,7 @@ from .spring_git_names import canonical
 from .spring_jdbc import JDBC_NAMES, jdbc_backend
 from .spring_redis import REDIS_NAMES, redis_backend
 from .spring_s3 import S3_NAMES, s3_backend
-from .spring_settings import NATIVE_NAMES, SERVER, SpringSettings
+from .spring_settings import NATIVE_NAMES, SERVER, SpringSettings, profiles_of
 from .spring_vault import VAULT_NAMES, vault_backend
 
 __all__ = ["spring_backend", "spring_options"]
@@ -45,7 +45,7 @@ def spring_backend(spring: SpringSettings, settings: Settings) -> ConfigBackend:
     values = spring.values
     if settings.backend_type == "git":
         return _git({**values, **_as_springs(settings)}, settings)
-    profiles = values.get("spring.profiles.active", "git").replace(" ", "").split(",")
+    profiles = profiles_of(values)
     if others := [name for name in profiles if name in _OTHER_STORES]:
         problem = f"backends of type {others[0]} are not served yet"
         raise SettingsError(problem, "spring.profiles.active")

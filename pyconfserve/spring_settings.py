@@ -24,7 +24,7 @@ from .spring_tls import TLS, TLS_NAMES, tls_fields
 from .spring_users import USER_NAMES, users_of
 from .spring_vault import VAULT_NAMES
 
-__all__ = ["NATIVE_NAMES", "SERVER", "SpringSettings", "read_spring"]
+__all__ = ["NATIVE_NAMES", "SERVER", "SpringSettings", "profiles_of", "read_spring"]
 
 _logger = logging.getLogger("pyconfserve.spring_settings")
 SERVER = "spring.cloud.config.server."  # in front of most names
@@ -74,6 +74,8 @@ _WITHOUT_EFFECT = (
 )
 _KNOWN = (*_FIELDS, *_READ, *_WITHOUT_EFFECT)
 _NAMES = {relaxed(name): name for name in _KNOWN}
+# Where the stores of profiles are, if no key below SERVER has to say anything.
+_PLACES = {"jdbc": DATASOURCE, "redis": REDIS}
 _FREE = ("overrides.", "health.", "git.", "composite[", "encrypt.")  # below SERVER
 _SECURITY = "spring.security."  # what is not known there would protect nothing
 _SPELLED = re.compile(rf"^{re.escape(SERVER)}[a-z]+", re.IGNORECASE)
@@ -102,10 +104,9 @@ def read_spring(
 
     Raises SettingsError.
     """
-    start = relaxed(SERVER)
-    if not is_asked and not any(relaxed(key).startswith(start) for key in flat):
-        return None
     joined = _lists_joined(flat)
+    if not is_asked and not _are_springs(joined):
+        return None
     raw = {**joined, **_variables(environ, joined)}
     values = {}
     for key, value in raw.items():
@@ -132,6 +133,24 @@ def read_spring(
         if key.startswith(_OVERRIDES)
     }
     return SpringSettings(fields, values, _in_java_order(overrides))
+
+
+def profiles_of(values: Mapping[str, Any]) -> list[str]:
+    """The active profiles: git where none is set."""
+    text = text_of(values.get("spring.profiles.active", "git"))
+    return text.replace(" ", "").split(",")
+
+
+def _are_springs(flat: Mapping[str, Any]) -> bool:
+    """Whether settings are a Java server's: its own, or a store's with the profile."""
+    if any(relaxed(key).startswith(relaxed(SERVER)) for key in flat):
+        return True
+    values = {_NAMES.get(relaxed(key), key): value for key, value in flat.items()}
+    profiles = profiles_of(values)
+    return any(
+        kind in profiles and not values.keys().isdisjoint(names)
+        for kind, names in _PLACES.items()
+    )
 
 
 def _unescaped(text: str) -> str:

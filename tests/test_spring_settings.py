@@ -42,6 +42,8 @@ class TestWhoseSettings:
             {"server.port": 1, "spring.profiles.active": "native"},
             {"spring.cloud.config.uri": "http://x"},
             {"spring.security.user.name": "u", "server.ssl.enabled": True},
+            {"spring.profiles.active": "prod", "spring.datasource.url": "jdbc:h2:x"},
+            {"spring.profiles.active": "redis", "spring.datasource.url": "jdbc:h2:x"},
         ],
         ids=str,
     )
@@ -57,6 +59,20 @@ class TestWhoseSettings:
     def test_one_key_is_enough(self, key):
         """However it is spelled."""
         assert read_spring({key: "x"}, {}, is_asked=False) is not None
+
+    @pytest.mark.parametrize(
+        "flat",
+        [
+            {"spring.profiles.active": "redis", "spring.data.redis.url": "redis://h"},
+            {"spring.profiles.active": "native, jdbc", "spring.datasource.URL": "x"},
+            {"spring.profiles.active[0]": "a", "spring.profiles.active[1]": "jdbc", "spring.datasource.url": "x"},
+            {"SPRING.PROFILES.ACTIVE": "redis", "spring.data.redis.sentinel.master": "m"},
+        ],
+        ids=str,
+    )  # fmt: skip
+    def test_the_profile_of_a_store_and_where_it_is_are_enough(self, flat):
+        """A Java server needs no more for Redis and for a table."""
+        assert read_spring(flat, {}, is_asked=False) is not None
 
     def test_asked_for_nothing_is_enough(self):
         """--spring without any settings."""

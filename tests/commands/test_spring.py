@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,19 @@ def test_a_java_settings_file_is_served(folder: Path) -> None:
     assert "add --host 0.0.0.0 --insecure --allow-host NAME" in warning
     assert stopped.endswith("stopped")
     assert sorted(path.name for path in (folder / "repo").iterdir()) == ["orders.yml"]
+
+
+def test_a_table_that_a_java_server_has_is_served(tmp_path: Path) -> None:
+    """A profile and a data source are all that such a settings file has."""
+    with closing(sqlite3.connect(tmp_path / "java.db")) as database, database:
+        database.execute('CREATE TABLE PROPERTIES (APPLICATION, PROFILE, LABEL, "KEY", "VALUE")')
+        database.execute("INSERT INTO PROPERTIES VALUES ('orders', 'prod', 'master', 'a', '1')")
+    (tmp_path / "java.properties").write_text(
+        f"spring.profiles.active=jdbc\nspring.datasource.url=jdbc:sqlite:{tmp_path}/java.db\n"
+    )
+    with serving(tmp_path, "--settings", "java.properties", "--port", "0") as (url, _):
+        found = fetch(f"{url}/orders/prod")
+    assert found["propertySources"] == [{"name": "orders-prod", "source": {"a": "1"}}]
 
 
 def test_a_folder_alone_is_served_in_springs_dialect(folder: Path) -> None:
