@@ -17,7 +17,7 @@ from .errors import BackendError, ConfigError, Forbidden
 
 __all__ = ["Absences"]
 
-_PATIENCE = 1.0  # seconds for one that was away, or opens
+_PATIENCE = 1.0  # seconds of a request for one that was away
 
 _logger = logging.getLogger("pyconfserve.composite")
 
@@ -28,13 +28,17 @@ Work = Callable[[], Coroutine[Any, Any, Value]]
 class Absences:
     """Which of the *optional* members, by their numbers, are away.
 
-    While one is away, one request in *pause* seconds asks it, and waits for it a
-    moment; there is one such attempt at a time. Any other member fails what it fails.
+    The start waits *opening* seconds for one. While it is away, one request in *pause*
+    seconds asks it, and waits for it a moment; there is one such attempt at a time. Any
+    other member fails what it fails.
     """
 
-    def __init__(self, optional: Mapping[int, str], pause: float) -> None:
+    def __init__(
+        self, optional: Mapping[int, str], pause: float, opening: float
+    ) -> None:
         self._names = optional
         self._pause = pause
+        self._opening = opening
         self._away: dict[int, float] = {}  # when they are asked again
         self._attempts: dict[int, asyncio.Task[Any]] = {}
 
@@ -49,14 +53,14 @@ class Absences:
             return await self._asked(number, work, nothing)
         if number in self._attempts or time.monotonic() < until:
             return nothing
-        return await self._in_time(number, work, nothing)
+        return await self._in_time(_PATIENCE, number, work, nothing)
 
     async def open(self, number: int, work: Work[None]) -> None:
-        """Let *work* open a member: in a moment, or behind the others, if it may."""
+        """Let *work* open a member: in time, or behind the others, if it may."""
         if not self.is_optional(number):
             await work()
         elif number not in self._attempts:
-            await self._in_time(number, work, None)
+            await self._in_time(self._opening, number, work, None)
 
     async def close(self) -> None:
         """End what still waits for a member."""
@@ -65,13 +69,15 @@ class Absences:
             attempt.cancel()
         await asyncio.gather(*attempts, return_exceptions=True)
 
-    async def _in_time(self, number: int, work: Work[Value], nothing: Value) -> Value:
-        """What *work* gives soon; *nothing* where it does not, and it goes on."""
+    async def _in_time(
+        self, seconds: float, number: int, work: Work[Value], nothing: Value
+    ) -> Value:
+        """What *work* gives so soon; *nothing* where it does not, and it goes on."""
         attempt = asyncio.ensure_future(self._asked(number, work, nothing))
         self._attempts[number] = attempt
         attempt.add_done_callback(lambda _: self._attempts.pop(number))
         try:
-            await asyncio.wait({attempt}, timeout=_PATIENCE)
+            await asyncio.wait({attempt}, timeout=seconds)
         finally:  # who waited may be gone, too
             if not attempt.done():
                 attempt.add_done_callback(lambda late: self._log(number, late))

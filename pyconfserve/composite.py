@@ -38,6 +38,7 @@ from .weights import is_large
 __all__ = ["CompositeConfigBackend"]
 
 _PAUSE = 1.0  # seconds between attempts at an optional member that is away
+_OPENING = 10.0  # seconds for one at the start: a repository is cloned then
 
 
 class CompositeConfigBackend:
@@ -45,8 +46,9 @@ class CompositeConfigBackend:
 
     That is the one at *writable*, counted from 0. A member that is away, or has not the
     label asked for, fails the lookup; one of those at *optional* contributes nothing
-    then (Spring's `fail-on-composite-error: false`, for all of them), and while it is
-    away only one request in *pause* seconds waits for it, a moment.
+    then (Spring's `fail-on-composite-error: false`, for all of them): the start waits
+    *opening* seconds for it, and while it is away only one request in *pause* seconds
+    does, a moment.
     """
 
     def __init__(
@@ -56,11 +58,12 @@ class CompositeConfigBackend:
         writable: int = 0,
         optional: Collection[int] = (),
         pause: float = _PAUSE,
+        opening: float = _OPENING,
     ) -> None:
         self.members = tuple(members)
         self._writable = writable
         names = {number: type(self.members[number]).__name__ for number in optional}
-        self._absences = Absences(names, pause)
+        self._absences = Absences(names, pause, opening)
         if any(isinstance(member, RequestBackend) for member in self.members):
             # Only then is it one: answers of a RequestBackend are never kept.
             self.for_request = self._for_request

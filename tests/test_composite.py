@@ -394,7 +394,7 @@ def test_an_optional_member_opens_on_behind_the_others(caplog: pytest.LogCapture
     async def use() -> list[int]:
         member = Hanging()
         await member.save(ConfigSource("orders", "prod", "main", {"a": 2}))
-        composite = CompositeConfigBackend([filled_one, member], optional=[1])
+        composite = CompositeConfigBackend([filled_one, member], optional=[1], opening=0.1)
         async with asyncio.timeout(10):
             await composite.open()
         counts = await counts_of(composite, times=3)
@@ -414,7 +414,7 @@ def test_a_required_member_has_the_time_that_it_needs() -> None:
     async def use() -> list[bool]:
         member, optional = Hanging(), Hanging()
         opening = asyncio.ensure_future(CompositeConfigBackend([member]).open())
-        other = CompositeConfigBackend([optional], optional=[0])
+        other = CompositeConfigBackend([optional], optional=[0], opening=0.1)
         async with asyncio.timeout(10):
             await other.open()
         ends = [opening.done()]
@@ -455,7 +455,7 @@ def test_closing_ends_what_waits_for_a_member() -> None:
 
     async def use() -> list[int]:
         member = Hanging()
-        composite = CompositeConfigBackend([member], optional=[0])
+        composite = CompositeConfigBackend([member], optional=[0], opening=0.1)
         async with asyncio.timeout(10):
             await composite.open()
             before = member.waiting
@@ -476,7 +476,7 @@ def test_a_bug_behind_a_request_is_logged(caplog: pytest.LogCaptureFixture) -> N
     async def use() -> None:
         member = Broken()
         await member.save(ConfigSource("orders", "prod", "main", {"a": 2}))
-        composite = CompositeConfigBackend([filled_one, member], optional=[1])
+        composite = CompositeConfigBackend([filled_one, member], optional=[1], opening=0.1)
         async with asyncio.timeout(10):
             await composite.open()
         member.go_on.set()

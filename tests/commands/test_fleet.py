@@ -172,7 +172,7 @@ def test_an_optional_member_may_come_later(serve, folder, tmp_path):
 
 
 def test_an_optional_member_that_hangs_from_the_start_holds_nobody_up(serve, folder, tmp_path):
-    """The start and each request take a moment; it joins when it answers again."""
+    """The start has ten seconds, each request a moment; it joins when it answers again."""
     pytest.importorskip("redis")
     (folder / "orders.json").write_text('{"value": 1}')
     with RedisServer() as redis:
@@ -185,7 +185,7 @@ def test_an_optional_member_that_hangs_from_the_start_holds_nobody_up(serve, fol
         serving = serve("--settings", "settings.yml", "--port", "0")
         with Client(serving) as client:
             assert [client.value("orders") for _ in range(3)] == [1, 1, 1]
-            assert time.monotonic() - began < 8  # a look at this store takes 10 s
+            assert time.monotonic() - began < 18  # two looks at this store take 20 s
             redis.resume()
             end = time.monotonic() + PATIENCE
             while "read-seconds-ago" not in str(client.ask("GET", "/health")[1]):
