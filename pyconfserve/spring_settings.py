@@ -98,16 +98,21 @@ class SpringSettings(NamedTuple):
 
 
 def read_spring(
-    flat: Mapping[str, Any], environ: Mapping[str, str], *, is_asked: bool
+    flat: Mapping[str, Any],
+    environ: Mapping[str, str],
+    *,
+    is_asked: bool,
+    file_wins: bool = False,
 ) -> SpringSettings | None:
     """What *flat* says to a Java server, None when nothing and it was not asked for.
 
-    Raises SettingsError.
+    Variables beat it, unless *file_wins*. Raises SettingsError.
     """
     joined = _lists_joined(flat)
     if not is_asked and not _are_springs(joined):
         return None
-    raw = {**joined, **_variables(environ, joined)}
+    variables = _variables(environ, joined)
+    raw = {**variables, **joined} if file_wins else {**joined, **variables}
     values = {}
     for key, value in raw.items():
         name = _name(key)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 from ..addresses import shown as without_secrets
 from ..auto_configuration import build_server
@@ -24,6 +25,7 @@ from ..copying import (
     verified,
 )
 from ..errors import SettingsError
+from ..settings import Settings
 from ..store import MadeStore
 from ..store_backend import StoreBackend
 from .options import Options, check_folders, read_options
@@ -37,6 +39,9 @@ _LOST = {
     "memory": "what is in memory ends with this command",
     "composite": "name one of its members instead",
 }
+
+# What makes two places of one address, beside the kind of the backend.
+_APART = ("store_endpoint", "store_namespace", "store_layout", "git_search_paths")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -65,8 +70,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m pyconfserve copy",
         description="Copy every bundle, as it is stored, and read it back.",
         epilog="FROM and TO are what serve takes as ROOT, or a file of its settings, "
-        "which may hold credentials. Plain files and the past are not copied. The exit "
-        "status is 1 when a bundle was not copied, or none has a label that is named.",
+        "which may hold credentials; variables mean both, and say what they leave "
+        "open. Plain files and the past are not copied. The exit status is 1 when a "
+        "bundle was not copied, or none has a label that is named.",
         allow_abbrev=False,
     )
     add = parser.add_argument
@@ -94,7 +100,7 @@ def _end(root: str, clone_dir: str | None = None, *, saves: bool = False) -> Opt
         raise SettingsError(f"{place} is a server: a repository has git+ in front")
     words = ["--settings", root] if os.path.isfile(root) else ["--", root]
     cloned = ["--clone-dir", clone_dir] if clone_dir else []
-    options = read_options([*cloned, *words])
+    options = read_options([*cloned, *words], of_an_end=True)
     settings = options.settings
     check_folders(settings)
     if settings.backend_type in _LOST:
@@ -131,6 +137,9 @@ async def _copy(
         _opened(source) as ours,
         _opened(target, is_new=flags.dry_run) as theirs,
     ):
+        if _is_same(source, ours, target, theirs):
+            where = without_secrets(flags.target)
+            raise SettingsError(f"FROM and TO are the same: {where}")
         steps = await planned(ours, theirs, flags.label, bar.show)
         differ = any(step.state == DIFFERS for step in steps)
         if flags.dry_run or (differ and not flags.overwrite):
@@ -138,6 +147,36 @@ async def _copy(
         steps = await carry_out(steps, theirs, bar.show)
     async with _opened(target) as theirs:  # anew, so that nothing is remembered
         return await verified(steps, theirs, bar.show), True
+
+
+def _is_same(
+    source: Options, ours: ConfigBackend, target: Options, theirs: ConfigBackend
+) -> bool:
+    if source.spring is not None or target.spring is not None:
+        return False  # another layout, even in one place
+    return _place(source.settings, ours) == _place(target.settings, theirs)
+
+
+def _place(settings: Settings, backend: ConfigBackend) -> tuple[Any, ...]:
+    """Where the *backend* of *settings* keeps its bundles: equal for one place alone.
+
+    Credentials do not count.
+    """
+    kind = settings.backend_type
+    apart = (kind, *(getattr(settings, name) for name in _APART))
+    if kind == "filesystem":  # saves go to the first
+        return *apart, os.path.realpath(settings.locations[0])
+    if kind == "git":
+        from ..adapters.git.address import read_address
+
+        address = read_address(settings.git_uri or "")
+        return *apart, os.path.realpath(address.path) if address.path else address.url
+    uri, _, options = (settings.store_uri or "").partition("?")
+    if isinstance(backend, StoreBackend):
+        uri = backend.store.address
+    if kind == "sqlite":
+        uri = os.path.realpath(uri.partition("://")[2])
+    return *apart, uri.rstrip("/"), options, tuple(settings.backend_options.items())
 
 
 def _line(step: Step) -> str:

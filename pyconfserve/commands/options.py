@@ -75,15 +75,16 @@ class Options(NamedTuple):
         return self._replace(settings=settings), keys
 
 
-def read_options(arguments: Sequence[str]) -> Options:
+def read_options(arguments: Sequence[str], *, of_an_end: bool = False) -> Options:
     """The options that flags, the environment and the settings' file make.
 
+    For one *of_an_end* of `copy` the environment says only what the others leave open.
     Raises SettingsError, MissingDependency for a repository without GitPython.
     """
     flags = _parser().parse_args(arguments)
     file = read_file(flags.settings) if flags.settings else {}
-    spring = _spring(file, flags)
-    settings = _settings(flags, file, spring)
+    spring = _spring(file, flags, of_an_end)
+    settings = _settings(flags, file, spring, of_an_end)
     what = ", ".join(map(_what, whole_of(settings))) or flags.settings
     says_host = bool(flags.host) or spring is None or "host" in spring.fields
     return Options(arguments, settings, spring, what, says_host)
@@ -97,14 +98,14 @@ def _what(settings: Settings) -> str:
 
 
 def _spring(
-    file: Mapping[str, Any], flags: argparse.Namespace
+    file: Mapping[str, Any], flags: argparse.Namespace, of_an_end: bool
 ) -> SpringSettings | None:
     """The settings of a Java server, where the file has any or the flag asks."""
     if not flags.spring and not any(key.startswith("spring") for key in file):
         return None
     from ..spring_settings import read_spring
 
-    return read_spring(file, os.environ, is_asked=flags.spring)
+    return read_spring(file, os.environ, is_asked=flags.spring, file_wins=of_an_end)
 
 
 class _Help(argparse.HelpFormatter):
@@ -162,7 +163,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _settings(
-    flags: argparse.Namespace, file: Mapping[str, Any], spring: SpringSettings | None
+    flags: argparse.Namespace,
+    file: Mapping[str, Any],
+    spring: SpringSettings | None,
+    of_an_end: bool,
 ) -> Settings:
     """What flags, the environment and the file say, in this order of precedence."""
     given = {
@@ -178,8 +182,14 @@ def _settings(
         given |= settings_of(given.pop("root"))
         if given.get("backend_type") == "git":
             require_git()
+    variables = collect_variables(os.environ)
+    if of_an_end:
+        from .ends import left_open  # one command alone has any
+
+        said = {**java, **own, **given}
+        variables = left_open(variables, said, is_place_said=spring is not None)
     found: dict[str, Any] = {}
-    for layer in (java, own, collect_variables(os.environ), given):
+    for layer in (java, own, variables, given):
         if _ROOTS & layer.keys():  # it replaces the locations of the layers below
             found.pop("search_locations", None)
         if layer is given and flags.root is not None:

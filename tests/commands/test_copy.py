@@ -10,9 +10,11 @@ import sys
 from importlib.util import find_spec
 
 import pytest
+from redis_server import RedisServer
 from s3_server import KEYS
 from vault_server import ROOT, VaultServer
 
+from pyconfserve.addresses import shown
 from pyconfserve.commands import main
 
 COMMAND = [sys.executable, "-m", "pyconfserve"]
@@ -193,6 +195,95 @@ def test_settings_may_stand_at_either_end(call, old, tmp_path):
     assert call("old.yml", "new.yml")[:2] == (0, lines("new"))
 
 
+def settings_file(path, **backend):
+    """A file of settings of one end; gives its name."""
+    path.write_text(json.dumps({"pyfly": {"config-server": {"backend": backend}}}))
+    return path.name
+
+
+def test_a_file_of_settings_beats_the_environment(run, old, tmp_path):
+    """A variable means both ends: they would be one store, and nothing be copied."""
+    target = settings_file(tmp_path / "b.json", uri=f"sqlite://{tmp_path}/b.db")
+    files = settings_file(tmp_path / "old.json", root="old")
+    exported = {"PYCONFSERVE_STORE_URI": f"sqlite://{tmp_path}/a.db"}
+    expected = (0, lines("new"), "pyconfserve: 3 bundles (3 new), read back\n")
+    assert expected == run("copy", files, target, **exported)
+    assert ((tmp_path / "a.db").exists(), (tmp_path / "b.db").exists()) == (False, True)
+    named = settings_file(tmp_path / "a.json", type="sqlite")  # a variable says the rest
+    assert expected == run("copy", target, named, **exported)
+    assert (tmp_path / "a.db").exists()
+    equal = (0, lines("equal"), "pyconfserve: 3 bundles (3 equal), read back\n")
+    assert equal == run("copy", "old", f"sqlite://{tmp_path}/b.db", **exported)
+
+
+def test_a_file_of_a_java_server_beats_the_environment(run, old, tmp_path):
+    """Its own variables are no different."""
+    start = "spring.cloud.config.server.native.search-locations"
+    (tmp_path / "java.properties").write_text(f"spring.profiles.active=native\n{start}=file:old\n")
+    exported = {
+        "PYCONFSERVE_STORE_URI": f"sqlite://{tmp_path}/a.db",
+        "SPRING_CLOUD_CONFIG_SERVER_NATIVE_SEARCHLOCATIONS": "file:new",
+    }
+    status, out, _ = run("copy", "java.properties", f"sqlite://{tmp_path}/b.db", **exported)
+    assert (status, out) == (0, lines("new"))
+
+
+def test_each_end_has_its_own_password(run, old, tmp_path):
+    """Whether it stands in a file, in an address, or in a file of its own."""
+    pytest.importorskip("redis")
+    with RedisServer("--requirepass", "ours") as ours, RedisServer("--requirepass", "theirs") as theirs:
+        (tmp_path / "password").write_text("theirs\n")
+        of_theirs = {"uri": theirs.url_of(), "password-file": str(tmp_path / "password")}
+        source = settings_file(tmp_path / "a.json", uri=ours.url_of(), password="ours")
+        target = settings_file(tmp_path / "b.json", **of_theirs)
+        again = settings_file(tmp_path / "c.json", uri=theirs.url_of(user=":theirs@"))
+        open_end = settings_file(tmp_path / "d.json", uri=ours.url_of())
+        exported = {"PYCONFSERVE_STORE_PASSWORD": "ours", "PYCONFSERVE_STORE_USERNAME": "default"}
+        assert run("copy", "old", open_end, **exported)[:2] == (0, lines("new"))
+        for way in ((source, target), (source, again), (again, open_end)):
+            state = "new" if target in way else "equal"
+            assert run("copy", *way, **exported)[:2] == (0, lines(state))
+
+
+def places(tmp_path, request):
+    """Pairs of ends that are the same, and pairs that are not."""
+    os.symlink(tmp_path / "old", tmp_path / "link")
+    os.symlink(tmp_path / "x.db", tmp_path / "link.db")
+    etcd, postgresql = (request.getfixturevalue(f"{kind}_url") for kind in ("etcd", "postgresql"))
+    s3_server = request.getfixturevalue("s3_server")
+    bucket = f"s3://{s3_server.bucket()}/cfg"
+    keys = {"username": KEYS["access_key"], "password": KEYS["secret_key"]}
+    at = {"endpoint": s3_server.endpoint, **keys}
+    s3 = settings_file(tmp_path / "s3.json", uri=bucket, **at)
+    s3_again = settings_file(tmp_path / "s3b.json", uri=f"{bucket}/", **at)
+    schema = f"{postgresql}?options=-csearch_path%3Dother"
+    same = [
+        ("old", "old/../link"),
+        (f"sqlite://{tmp_path}/x.db", "sqlite://link.db"),
+        (etcd, f"{etcd.replace('etcd:', 'ETCD:')}/"),
+        (postgresql, postgresql.replace("postgresql:", "postgres:")),
+        (s3, s3_again),
+    ]
+    return same, [("old", "new"), (etcd, f"{etcd}/b"), (postgresql, schema)]
+
+
+def test_an_end_is_not_copied_to_itself(call, old, tmp_path, request):
+    """All would be equal, and the store that was meant be empty."""
+    pytest.importorskip("boto3")
+    psycopg = pytest.importorskip("psycopg")
+    same, others = places(tmp_path, request)
+    for way in same:
+        if way[0] != "old":
+            assert call("old", way[0])[:2] == (0, lines("new"))
+        status, out, problem = call(*way)
+        assert (status, out) == (2, "")
+        assert problem == f"pyconfserve: error: FROM and TO are the same: {shown(way[1])}\n"
+    with psycopg.connect(others[-1][0], autocommit=True) as session:
+        session.execute("CREATE SCHEMA other")
+    for way in others:
+        assert call(*way)[:2] == (0, lines("new"))
+
+
 @pytest.mark.skipif(find_spec("git") is None, reason="pip install 'pyconfserve[git]'")
 def test_to_and_from_a_repository(call, old, tmp_path):
     """Each bundle is a commit of its branch in the clone, which is kept."""
@@ -212,6 +303,8 @@ def test_to_and_from_a_repository(call, old, tmp_path):
     )
     assert call("settings.yml", "new")[:2] == (0, lines("new"))
     assert call("old", "new")[:2] == (0, lines("equal"))
+    problem = "FROM and TO are the same: settings.yml"
+    assert call("git+work", "settings.yml") == (2, "", f"pyconfserve: error: {problem}\n")
 
 
 def test_through_all_stores_and_back(call, old, tmp_path, request):
