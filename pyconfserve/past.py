@@ -5,6 +5,8 @@ Few stores keep any. Who asks one that does not is told so, never given an empty
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .backend import ConfigBackend
@@ -12,6 +14,7 @@ from .environment.overlay import Lookup
 from .errors import ConfigNotFound
 
 __all__ = [
+    "COMMIT",
     "MOST_COMMITS",
     "USUAL_COMMITS",
     "Commit",
@@ -21,6 +24,7 @@ __all__ = [
     "past_of",
 ]
 
+COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")  # its full id
 USUAL_COMMITS = 50  # of one page, where nobody says how many
 MOST_COMMITS = 1000  # of one page: a few hundred kilobytes
 
@@ -67,6 +71,17 @@ class Past(Protocol):
         At most *limit* of them, with *before* those behind that one. Raises
         InvalidRequest for what is no full id, ConfigNotFound for an unknown label or
         commit, BackendError.
+        """
+        ...
+
+    async def bundle_at(
+        self, application: str, profile: str, label: str, commit: str
+    ) -> Mapping[str, Any]:
+        """The one bundle, flat, as it was at *commit*: what a save would bring back.
+
+        Raises InvalidRequest, ConfigNotFound for an unknown commit and for a bundle
+        that was not there then, DocumentError, ReadOnlyBackend where nothing is saved,
+        BackendError.
         """
         ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from typing import Any
 
 from .backend import bundles_of
 from .environment.overlay import Lookup
@@ -51,6 +52,19 @@ class StorePast:
         commits = tuple(map(_commit, found[:limit]))
         return History(commits, commits[-1].id if len(found) > limit else None)
 
+    async def bundle_at(
+        self, application: str, profile: str, label: str, commit: str
+    ) -> Mapping[str, Any]:
+        """The bundle as it was just after that change, of it or of another bundle.
+
+        Raises InvalidRequest, ConfigNotFound, DocumentError, BackendError.
+        """
+        name = bundle_name(application, profile, label)
+        text = await self._threads.run((), self._store.text_at, name, commit)
+        if text is None:
+            raise ConfigNotFound("the bundle was not stored then")
+        return decode(text).properties
+
     async def restore(
         self, application: str, profile: str, label: str, commit: str
     ) -> str | None:
@@ -60,10 +74,7 @@ class StorePast:
         ConfigNotFound, DocumentError, BackendError.
         """
         name = bundle_name(application, profile, label)
-        text = await self._threads.run((), self._store.text_at, name, commit)
-        if text is None:
-            raise ConfigNotFound("the bundle was not stored then")
-        then = decode(text).properties
+        then = await self.bundle_at(*name, commit)
         is_same = False
 
         def work(stored: Callable[[], Mapping[str, Tree] | None]) -> Mapping[str, Tree]:

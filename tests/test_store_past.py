@@ -91,6 +91,20 @@ def test_a_way_back(backend):
     assert len(history(backend).commits) == 5
 
 
+def test_a_bundle_of_then(backend):
+    """Just after a change, which may be one of another bundle."""
+    first = change(backend, {"a": {"b": 1}}).version
+    other = asyncio.run(backend.change("other", "prod", "main", lambda _: {})).version
+    change(backend, {"a": 2})
+    past = past_of(backend)
+    found = [asyncio.run(past.bundle_at(*NAMES, commit)) for commit in (first, other)]
+    assert found == [{"a.b": 1}, {"a.b": 1}]
+    with pytest.raises(ConfigNotFound, match=r"^the bundle was not stored then$"):
+        asyncio.run(past.bundle_at("other", "prod", "main", first))
+    with pytest.raises(InvalidRequest):
+        asyncio.run(past.bundle_at("a,b", "prod", "main", first))
+
+
 def test_there_is_no_way_back_to_nothing(backend):
     """Before its first change, after a removal, or at a change that never was."""
     other = asyncio.run(backend.change("other", "prod", "main", lambda _: {})).version

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from ..errors import (
     InvalidRequest,
     ReadOnlyBackend,
 )
-from ..past import past_of
+from ..past import COMMIT, past_of
 from .output import write
 from .stores import (
     add_flags,
@@ -36,8 +35,6 @@ from .stores import (
 
 __all__ = ["run"]
 
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-
 
 def run(arguments: Sequence[str]) -> int:
     """Make the commit and say so.
@@ -49,7 +46,7 @@ def run(arguments: Sequence[str]) -> int:
     """
     flags = _parser().parse_args(arguments)
     check_flags(flags)
-    if not _COMMIT.fullmatch(flags.commit):
+    if not COMMIT.fullmatch(flags.commit):
         raise InvalidRequest("commit", "expected the full id of a commit")
     if is_url(flags.root):
         made, is_new = None, _put(flags)
@@ -78,10 +75,10 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("root", metavar="ROOT|URL", help="a repository, as for serve, or a server")
+    add("root", metavar="ROOT|URL", help="a repository or a store, or a server")
     add("application", metavar="APPLICATION")
     add("profile", metavar="PROFILE")
-    add("label", metavar="LABEL", help="a branch")
+    add("label", metavar="LABEL", help="a branch, in a store any")
     add("commit", metavar="COMMIT")
     add("--json", action="store_true", help="one document, for programs")
     add_flags(parser)
@@ -104,9 +101,9 @@ async def _restore(flags: argparse.Namespace) -> str | None:
 
 def _put(flags: argparse.Namespace) -> bool:
     """Save by a server what it says was there; gives whether that was needed."""
-    bundle = ["_bundle", flags.application, flags.profile]
-    then = send(flags, "GET", [*bundle, flags.commit])
-    now = send(flags, "GET", [*bundle, flags.label])
+    names = [flags.application, flags.profile, flags.label]
+    then = send(flags, "GET", ["_history", *names, flags.commit])
+    now = send(flags, "GET", ["_bundle", *names])
     if then.status != 200:
         raise refused(flags, then)
     if now.status not in (200, 404):
@@ -116,7 +113,7 @@ def _put(flags: argparse.Namespace) -> bool:
     etag = next((text for name, text in now.headers if name.lower() == "etag"), None)
     condition = {"if-none-match": "*"} if etag is None else {"if-match": etag}
     headers = {"content-type": "application/json", **condition}
-    done = send(flags, "PUT", [*bundle, flags.label], headers=headers, body=then.body)
+    done = send(flags, "PUT", ["_bundle", *names], headers=headers, body=then.body)
     if done.status not in (200, 201):
         raise refused(flags, done)
     return True

@@ -187,6 +187,44 @@ def test_the_past_of_a_store(run, serve, tmp_path):
         assert client.ask("GET", "/_bundle/orders/default/main")[1] == {"value": 1}
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_the_past_of_a_store_through_its_server(run, serve, tmp_path, request, kind):
+    """A way back needs no address of the store, only that of a server."""
+    if kind == "postgresql":
+        pytest.importorskip("psycopg")
+        root = request.getfixturevalue("postgresql_url")
+    else:
+        root = f"sqlite://{tmp_path}/x.db"
+    serving = serve(root, "--port", "0")
+    names = ("orders", "prod", "main")
+    with Client(serving) as client:
+        for value in (1, 2):
+            client.ask("PUT", "/_bundle/orders/prod/main", {"db": {"pool": value}, "s": "{cipher}a"})
+        client.ask("DELETE", "/_bundle/orders/prod/main")
+        gone, two, one = [line.split()[0] for line in run("history", serving.url, *names)[1].splitlines()[::2]]
+        done = run("rollback", serving.url, *names, one)
+        assert done == (0, f"orders/prod on main is as it was at {one}\n", "")
+        assert client.ask("GET", "/_bundle/orders/prod/main")[1] == {"db": {"pool": 1}, "s": "{cipher}a"}
+        again = run("rollback", serving.url, *names, one)
+        assert again == (0, f"orders/prod on main is as it was at {one} already\n", "")
+        assert run("rollback", serving.url, *names, two)[0] == 0
+        assert client.ask("GET", "/_bundle/orders/prod/main")[1] == {"db": {"pool": 2}, "s": "{cipher}a"}
+    for commit, problem in (
+        (gone, "the bundle was not stored then"),
+        ("0" * 40, f"the commit {'0' * 40} is not in this history"),
+    ):
+        said = f"pyconfserve: error: {serving.url}: it answered 404: {problem}\n"
+        assert run("rollback", serving.url, *names, commit) == (1, "", said)
+
+
+def test_a_rollback_through_a_server_without_a_past(run, serve, folder):
+    """It is said that none is kept."""
+    url = serve("cfg", "--port", "0").url
+    problem = "no history is kept here: a git repository named by its URI keeps one, and so do SQLite and PostgreSQL"
+    said = f"pyconfserve: error: {url}: it answered 404: {problem}\n"
+    assert run("rollback", url, "orders", "prod", "main", "0" * 40) == (1, "", said)
+
+
 def test_a_java_servers_own_settings_of_a_table(serve, postgresql_server, tmp_path):
     """Its file and its database as they are; the answers are the recorded ones."""
     pytest.importorskip("psycopg")

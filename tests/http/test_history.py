@@ -30,6 +30,12 @@ class Remembering(InMemoryConfigBackend):
     def look_again(self):
         self.asked.append("look")
 
+    async def bundle_at(self, *asked):
+        self.asked.append(asked)
+        if self.error:
+            raise self.error
+        return {"db.pool": 1, "s": "{cipher}ab"}
+
     async def history(self, lookup, limit=50, before=None):
         self.asked.append((lookup.applications, lookup.profiles, lookup.labels, limit, before))
         if self.error:
@@ -90,6 +96,24 @@ def test_what_is_asked_reaches_the_store(target, expected):
     assert ["look", expected] == backend.asked
 
 
+def test_a_bundle_of_then_is_json():
+    """As a save takes it, never decrypted; another commit is another document."""
+    backend = Remembering()
+    status, headers, document = ask(backend, f"/_history/team(_)orders/prod/feature(_)x/{ID}")
+    assert (status, document) == (200, {"db": {"pool": 1}, "s": "{cipher}ab"})
+    assert (headers["Cache-Control"], "ETag" in headers) == ("no-store", False)
+    assert backend.asked == ["look", ("team/orders", "prod", "feature/x", ID)]
+    status, _, document = ask(Remembering(ConfigNotFound("not then")), f"/_history/a/b/c/{ID}")
+    assert (status, document["message"]) == (404, "not then")
+
+
+@pytest.mark.parametrize("names", ["a,b/prod", "a/b,c", "a..b/prod"])
+def test_a_bundle_of_then_has_names_of_its_own(names):
+    """No lists, which only answers have."""
+    backend = Remembering()
+    assert (ask(backend, f"/_history/{names}/main/{ID}")[0], backend.asked) == (400, [])
+
+
 @pytest.mark.parametrize("limit", ["0", "1001", "-1", "", "1e3", "+5", "٣", "0x10", "99999"])
 def test_a_limit_is_a_number(limit):
     """Of one commit to a thousand; the store is not asked."""
@@ -116,7 +140,7 @@ def test_a_malformed_name_is_400(target):
 
 @pytest.mark.parametrize(
     "target",
-    ["/_history", "/_history/orders", "/_history/_list/prod", "/_history/actuator/prod", "/_history/a/b/c/d"],
+    ["/_history", "/_history/orders", "/_history/_list/prod", "/_history/actuator/prod", "/_history/a/b/c/d", f"/_history/actuator/b/c/{ID}"],
 )
 def test_other_paths_are_404(target):
     """Two names or three; reserved ones have no history."""

@@ -7,7 +7,14 @@ identity: a renamed file is one that went and another that came.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -21,8 +28,8 @@ from ...errors import (
     ReadOnlyBackend,
 )
 from ...files import BundleName, FileTree, Location, bundle_name, candidates
-from ...past import MOST_COMMITS, USUAL_COMMITS, Commit, History
-from .refs import BRANCHES, COMMIT
+from ...past import COMMIT, MOST_COMMITS, USUAL_COMMITS, Commit, History
+from .refs import BRANCHES
 from .repository import Repository
 from .saving import BranchTree
 
@@ -34,6 +41,7 @@ __all__ = ["FirstPast", "GitPast", "read_history"]
 _DEADLINE = 30.0  # seconds: as long as a server waits for any answer
 _MOST_PATHS = 4000  # of one history: each is compared in every commit
 _LONGEST = 500  # characters of a message's line, and of a name
+_MANY = "many repositories as one are read-only"
 _LITERAL = {"GIT_LITERAL_PATHSPECS": "1"}
 _IDS = ("log", "--stdin", "--full-history", "--format=%H")
 _DETAILS = (
@@ -74,6 +82,16 @@ class GitPast:
         if len(paths) > _MOST_PATHS:
             raise InvalidRequest("application", "too many names for one history")
         return read_history(repository, commits.values(), paths, limit, before)
+
+    async def bundle_at(
+        self, application: str, profile: str, label: str, commit: str
+    ) -> Mapping[str, Any]:
+        """The bundle of the file that a save replaces; raises what Past's raises."""
+        _check_id("commit", commit)
+        found = await self._backend.stored(application, profile, commit)
+        if found is None:
+            raise ConfigNotFound(f"{application}/{profile} was not there at {commit}")
+        return found.properties
 
     async def restore(
         self, application: str, profile: str, label: str, commit: str
@@ -148,11 +166,17 @@ class FirstPast:
         found: History = await self._first(lookup, ask)
         return found
 
+    async def bundle_at(
+        self, application: str, profile: str, label: str, commit: str
+    ) -> Mapping[str, Any]:
+        """Of what nobody saves there is none."""
+        raise ReadOnlyBackend(_MANY)
+
     async def restore(
         self, application: str, profile: str, label: str, commit: str
     ) -> str | None:
         """Nothing is saved: which repository it belongs to would be a guess."""
-        raise ReadOnlyBackend("many repositories as one are read-only")
+        raise ReadOnlyBackend(_MANY)
 
 
 def read_history(

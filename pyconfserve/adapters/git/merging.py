@@ -13,12 +13,12 @@ from functools import partial
 from logging import WARNING
 from typing import NamedTuple
 
+from ...past import COMMIT
 from .objects import Objects
 from .process import Git
 from .refs import (
     BASES,
     BRANCHES,
-    COMMIT,
     FETCHED_TAGS,
     NOTHING,
     ORIGIN,

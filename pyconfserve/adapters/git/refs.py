@@ -12,11 +12,11 @@ git, and no revision syntax is understood (hardening.md 2a).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ...errors import BackendUnavailable, VersionConflict
+from ...past import COMMIT
 from .locks import Lock
 from .objects import Objects
 from .outcome import Outcome, damaged
@@ -26,7 +26,6 @@ from .reachable import Reachable
 __all__ = [
     "BASES",
     "BRANCHES",
-    "COMMIT",
     "FETCHED_TAGS",
     "NOTHING",
     "ORIGIN",
@@ -44,7 +43,6 @@ TAGS = "refs/tags/"
 ORIGIN = "refs/remotes/origin/"
 FETCHED_TAGS = "refs/pyconfserve/tags/"
 BASES = "refs/pyconfserve/origin/"
-COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")  # its full id
 NOTHING = ""  # as the id of a ref: there is none
 
 _ORIGIN_HEAD = ORIGIN + "HEAD"  # git's note of another's default branch, no branch

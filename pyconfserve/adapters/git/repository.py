@@ -20,6 +20,7 @@ from ...errors import (
     Conflict,
     VersionConflict,
 )
+from ...past import COMMIT
 from .chores import Chore
 from .clone import Clone
 from .locks import Lock
@@ -32,7 +33,6 @@ from .reachable import Reachable
 from .refs import (
     BASES,
     BRANCHES,
-    COMMIT,
     NOTHING,
     ORIGIN,
     Change,

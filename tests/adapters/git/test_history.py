@@ -59,6 +59,11 @@ def written(origin, files, message, *parents, author="A", branch="main"):
     return commit
 
 
+def bundle_at(backend, commit, application="orders", profile="prod", label="main"):
+    """The flat properties of one bundle as it was."""
+    return asyncio.run(backend.past.bundle_at(application, profile, label, commit))
+
+
 @pytest.fixture
 def known(origin):
     """The ids of commits after the first: of others' files, orders-prod, application."""
@@ -395,6 +400,19 @@ class TestRestore:
             with pytest.raises(ConfigNotFound, match=f"^no branch and no tag reaches {commit}$"):
                 restore(backend, commit)
 
+    def test_the_bundle_of_then_may_be_read(self, origin, backend):
+        """As it stood at the commit, whatever the label; nothing is saved."""
+        save(backend, {"a": {"b": 1}}, profile="prod")
+        save(backend, {"a": 2}, profile="prod")
+        second, first = ids(backend, "orders", "prod")[:2]
+        found = [bundle_at(backend, one, label="nope") for one in (first, second)]
+        assert found == [{"a.b": 1}, {"a": 2}]
+        for commit in (origin.head("main"), NOBODYS):
+            with pytest.raises(ConfigNotFound, match=f"^orders/prod was not there at {commit}$"):
+                bundle_at(backend, commit)
+        with pytest.raises(InvalidRequest, match=r"^commit: expected the full id of a commit$"):
+            bundle_at(backend, "main")
+
     def test_a_branch_named_like_a_commit_is_none(self, origin, backend):
         """An id stands for itself."""
         origin.git("update-ref", f"refs/heads/{NOBODYS}", origin.head("main"))
@@ -428,6 +446,8 @@ class TestRestore:
         )
         with pytest.raises(ReadOnlyBackend, match=r"^many repositories as one are read-only$"):
             restore(many, origin.head("main"))
+        with pytest.raises(ReadOnlyBackend, match=r"^many repositories as one are read-only$"):
+            bundle_at(many, origin.head("main"))
         assert [origin.head("main")] == ids(many, "orders")
 
 
@@ -481,7 +501,10 @@ def test_a_restricted_user_sees_commits_and_files_of_own_names(known, ask):
         ("mine", "/_history/orders,theirs/prod", 403),
         ("mine", "/_history/theirs/prod/main", 403),
         ("mine", "/_history/theirs/prod/nope", 403),
+        ("mine", f"/_history/theirs/prod/main/{NOBODYS}", 403),
         ("blind", "/_history/orders/prod", 403),
+        ("blind", f"/_history/orders/prod/main/{NOBODYS}", 403),
+        ("all", f"/_history/orders/prod/main/{NOBODYS}", 404),
         ("all", "/_history/theirs/prod", 200),
         ("all", "/_history/orders/prod/nope", 404),
         ("all", f"/_history/orders/prod/{NOBODYS}", 404),
