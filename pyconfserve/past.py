@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .backend import ConfigBackend
-from .environment.overlay import Lookup
+from .environment.overlay import Lookup, PropertySource
 from .errors import ConfigNotFound
 
 __all__ = [
     "COMMIT",
     "MOST_COMMITS",
     "USUAL_COMMITS",
+    "AnsweringPast",
     "Commit",
     "HistoricBackend",
     "History",
@@ -94,6 +95,20 @@ class Past(Protocol):
         ConfigNotFound for an unknown label or commit and for a bundle that was not
         there then, Conflict for a label that takes no saves, DocumentError for a file
         that did not parse then, ReadOnlyBackend, BackendError.
+        """
+        ...
+
+
+@runtime_checkable
+class AnsweringPast(Protocol):
+    """A past whose commits are no labels: it is asked itself for an answer of then."""
+
+    async def answer_at(
+        self, lookup: Lookup, commit: str
+    ) -> tuple[PropertySource, ...]:
+        """What the answer to *lookup* was made from at *commit*, of its label.
+
+        Raises InvalidRequest, ConfigNotFound, DocumentError, BackendError.
         """
         ...
 

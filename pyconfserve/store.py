@@ -149,6 +149,10 @@ class HistoricStore(Protocol):
         """
         ...
 
+    def label_of(self, change: str) -> str:
+        """The label of what *change* changed; raises ConfigNotFound as well."""
+        ...
+
 
 class Content(NamedTuple):
     """What a stored text says: flat properties, and the id of the change that made it.

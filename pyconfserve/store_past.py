@@ -7,7 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 from .backend import bundles_of
-from .environment.overlay import Lookup
+from .environment.formats.document import Entry
+from .environment.overlay import Lookup, PropertySource
 from .environment.properties import Tree
 from .errors import ConfigNotFound, Conflict, InvalidRequest
 from .files import BundleName, bundle_name
@@ -65,6 +66,28 @@ class StorePast:
             raise ConfigNotFound("the bundle was not stored then")
         return decode(text).properties
 
+    async def answer_at(
+        self, lookup: Lookup, commit: str
+    ) -> tuple[PropertySource, ...]:
+        """The layers of the answer just after that change, of the label it changed.
+
+        Raises InvalidRequest, ConfigNotFound, DocumentError, BackendError.
+        """
+        return await self._threads.run((), self._answer_at, lookup, commit)
+
+    def _answer_at(self, lookup: Lookup, commit: str) -> tuple[PropertySource, ...]:
+        labels = (self._store.label_of(commit),)
+        names = bundles_of(lookup._replace(labels=labels), self._label)
+        texts = {
+            source: self._store.text_at(BundleName(*name), commit)
+            for name, source in names.items()
+        }
+        return tuple(
+            PropertySource(source, _entries(decode(text).properties))
+            for source, text in texts.items()
+            if text is not None
+        )
+
     async def restore(
         self, application: str, profile: str, label: str, commit: str
     ) -> str | None:
@@ -87,6 +110,10 @@ class StorePast:
 
         changed = await self._change(*name, work)
         return None if is_same else changed.version
+
+
+def _entries(properties: Mapping[str, Any]) -> dict[str, Entry]:
+    return {key: Entry(value) for key, value in properties.items()}
 
 
 def _commit(change: PastChange) -> Commit:

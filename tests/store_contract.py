@@ -245,6 +245,8 @@ class SqlContract(StoreContract):
         then = [versions[0], middle, versions[1], found[0].id]
         assert [store.text_at(ORDERS, one) for one in then] == ["1", "1", "2", None]
         assert store.text_at(other, versions[0]) is None
+        elsewhere = store.write(BundleName("orders", "prod", "feature/x"), "y", None)
+        assert [store.label_of(one) for one in (middle, found[0].id, elsewhere)] == ["main", "main", "feature/x"]
 
     def test_a_change_that_never_was_is_unknown(self, store):
         """And what is no id at all is refused."""
@@ -255,6 +257,8 @@ class SqlContract(StoreContract):
             store.text_at(ORDERS, unknown)
         with pytest.raises(ConfigNotFound, match=problem):
             store.changes([ORDERS], 1, unknown)
+        with pytest.raises(ConfigNotFound, match=problem):
+            store.label_of(unknown)
         with pytest.raises(InvalidRequest, match=r"^commit: expected the full id"):
             store.text_at(ORDERS, "main'; --")
         with pytest.raises(InvalidRequest, match=r"^before: expected the full id"):

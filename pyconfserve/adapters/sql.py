@@ -218,6 +218,13 @@ class SqlStore(ABC):
             rows = session.ask(queries.THEN, found).fetchall()
         return rows[0][0] if rows else None
 
+    def label_of(self, change: str) -> str:
+        """The label of the bundle that *change* changed."""
+        with self._reading() as session:
+            at = {"revision": _known(session, "commit", change).revision}
+            [(label,)] = session.ask(queries.LABEL, at).fetchall()
+        return str(label)
+
 
 def _query(text: str | None, version: str | None) -> str:
     """The change that is meant."""

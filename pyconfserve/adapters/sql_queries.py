@@ -7,6 +7,7 @@ __all__ = [
     "BUMP",
     "CREATE",
     "FIRST",
+    "LABEL",
     "MARK",
     "PAST",
     "REMEMBER",
@@ -62,6 +63,7 @@ REMEMBER = (
     "VALUES (:revision, :mark, :application, :profile, :label, :body, :now)"
 )
 MARK = "SELECT mark FROM pyconfserve_change WHERE revision = :revision"
+LABEL = "SELECT label FROM pyconfserve_change WHERE revision = :revision"
 SINCE = (
     "SELECT revision, mark, application, profile, label, body FROM pyconfserve_change "
     "WHERE revision > :revision ORDER BY revision"

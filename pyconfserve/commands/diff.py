@@ -14,7 +14,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..client.configuration import Change, compare
+from ..environment.overlay import Lookup, PropertySource
 from ..errors import ConfigError, ConfigNotFound, SettingsError
+from ..past import COMMIT, AnsweringPast, past_of
 from ..server import ConfigServer
 from .output import write
 from .stores import add_flags, opened, shown
@@ -67,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("root", metavar="ROOT", help="a folder or a repository, as for serve")
+    add("root", metavar="ROOT", help="what is served, as for serve")
     add("application", metavar="APPLICATION")
     add("names", nargs="*", metavar="PROFILE FROM TO")
     add("--profiles", nargs=2, metavar=("A", "B"), help="compare two profiles")
@@ -105,19 +107,37 @@ async def _merged(
 ) -> dict[str, Any] | None:
     """The answer as flat keys, None for one without sources.
 
-    Raises ConfigNotFound with the label that is unknown.
+    Raises ConfigNotFound with the label or commit that is unknown.
     """
     lookup = server.lookup(application, side.profile, side.label)
     try:
         environment, _ = await server.environment(lookup)
+        sources = environment.sources or await _then(server, lookup, side.label)
     except ConfigNotFound as error:
         raise ConfigNotFound(f"{side}: {error}") from error
-    if not environment.sources:
+    if not sources:
         return None
     merged: dict[str, Any] = {}
-    for source in reversed(environment.sources):
+    for source in reversed(sources):
         merged |= source.properties
     return merged
+
+
+async def _then(
+    server: ConfigServer, lookup: Lookup, label: str | None
+) -> Sequence[PropertySource]:
+    """What there was at a commit that is no label; nothing for any other text.
+
+    Raises ConfigNotFound for an unknown one: what nobody can tell is not nothing.
+    """
+    if label is None or not COMMIT.fullmatch(label):
+        return ()
+    if any(one.label == label for one in await server.backend.list()):
+        return ()
+    past = past_of(server.backend)
+    if not isinstance(past, AnsweringPast):  # git's: a commit is a label there
+        return ()
+    return await past.answer_at(lookup, label)
 
 
 def _text(sides: tuple[_Side, _Side], change: Change | None, *, is_open: bool) -> str:

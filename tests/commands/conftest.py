@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pyconfserve.commands import main
+
 PROJECT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "pyconfserve"]
 PATIENCE = 20  # seconds for what takes a fraction of one
@@ -101,6 +103,22 @@ def run(tmp_path, environ):
         return done.returncode, done.stdout, done.stderr
 
     return run_command
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """`run` without a process of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        try:
+            status = main(arguments)
+        except SystemExit as end:
+            status = end.code
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
 
 
 @pytest.fixture

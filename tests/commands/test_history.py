@@ -10,8 +10,6 @@ from importlib.util import find_spec
 
 import pytest
 
-from pyconfserve.commands import main
-
 pytestmark = pytest.mark.skipif(
     find_spec("git") is None, reason="pip install 'pyconfserve[git]'"
 )
@@ -74,22 +72,6 @@ def work(made, tmp_path):
     """Its working folder and `bare.git`, copied to where commands run."""
     shutil.copytree(made.folder.with_name("bare.git"), tmp_path / "bare.git")
     return made
-
-
-@pytest.fixture
-def call(tmp_path, monkeypatch, capsys):
-    """`run` without a process of its own, for tables of errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        try:
-            status = main(arguments)
-        except SystemExit as end:
-            status = end.code
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
 
 
 class TestHistory:

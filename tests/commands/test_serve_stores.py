@@ -187,15 +187,10 @@ def test_the_past_of_a_store(run, serve, tmp_path):
         assert client.ask("GET", "/_bundle/orders/default/main")[1] == {"value": 1}
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_the_past_of_a_store_through_its_server(run, serve, tmp_path, request, kind):
+@pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
+def test_the_past_of_a_store_through_its_server(run, serve, url):
     """A way back needs no address of the store, only that of a server."""
-    if kind == "postgresql":
-        pytest.importorskip("psycopg")
-        root = request.getfixturevalue("postgresql_url")
-    else:
-        root = f"sqlite://{tmp_path}/x.db"
-    serving = serve(root, "--port", "0")
+    serving = serve(url, "--port", "0")
     names = ("orders", "prod", "main")
     with Client(serving) as client:
         for value in (1, 2):
@@ -215,6 +210,45 @@ def test_the_past_of_a_store_through_its_server(run, serve, tmp_path, request, k
     ):
         said = f"pyconfserve: error: {serving.url}: it answered 404: {problem}\n"
         assert run("rollback", serving.url, *names, commit) == (1, "", said)
+
+
+@pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
+def test_a_commit_of_a_store_is_what_was_then(call, tmp_path, url):
+    """All that an answer is made from, of the label that the commit changed."""
+
+    def put(name, label="main", **properties):
+        folder = tmp_path / "old" / label
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.json").write_text(json.dumps(properties))
+        assert call("copy", "old", url, "--overwrite")[0] == 0
+        return call("history", url, "orders", "prod", label, "--limit", "1")[1][:40]
+
+    first = put("orders-prod", i=1, gone="x")
+    put("orders-prod", "v2", i=7)
+    shared = put("application", shared="{cipher}a", i=0)
+    put("orders-prod", i=2)
+    second = put("application", shared="{cipher}b", i=0)
+    names = (url, "orders", "prod")
+    text = f"--- prod@{first}\n+++ prod@main\n- gone: ***\n~ i: ***\n+ shared: ***\n"
+    assert call("diff", *names, first, "main") == (1, text, "")
+    lines = call("diff", *names, shared, second, "--show-values")[1].splitlines()[2:]
+    assert lines == ['- gone: "x"', "~ i: 1 -> 2", '~ shared: "{cipher}a" -> "{cipher}b"']
+    assert call("diff", *names, second, "main") == (0, "", "")
+    other = put("orders-prod", "v2", i=8)
+    assert call("diff", *names, "v2", other) == (0, "", "")
+    problem = f"prod@{'0' * 40}: the commit {'0' * 40} is not in this history"
+    assert call("diff", *names, "main", "0" * 40) == (2, "", f"pyconfserve: error: {problem}\n")
+    put("shop-dev", "0" * 40, i=9)  # a label may look like one
+    assert call("diff", *names, "v2", "0" * 40)[1].splitlines()[2:] == ["- i: ***"]
+
+
+def test_a_commit_is_no_empty_answer(call, folder, redis_url):
+    """Of a store that keeps no past nobody has one."""
+    pytest.importorskip("redis")
+    call("copy", "cfg", redis_url)
+    kept = "no history is kept here: a git repository named by its URI keeps one, and so do SQLite and PostgreSQL"
+    said = f"pyconfserve: error: prod@{'0' * 40}: {kept}\n"
+    assert call("diff", redis_url, "orders", "prod", "0" * 40, "main") == (2, "", said)
 
 
 def test_a_rollback_through_a_server_without_a_past(run, serve, folder):
