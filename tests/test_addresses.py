@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyconfserve.addresses import is_web, shown, store_type
+from pyconfserve.addresses import is_web, no_folder, shown, store_type
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,10 @@ from pyconfserve.addresses import is_web, shown, store_type
         ("ETCDS://user:secret@h:2379/cfg", "ETCDS://h:2379/cfg"),
         ("etcd://h:2379,i:2379/cfg", "etcd://h:2379,i:2379/cfg"),
         ("sqlite:///var/lib/cfg.db", "sqlite:///var/lib/cfg.db"),
+        ("redis:/:secret@h/0", "redis:h/0"),
+        ("POSTGRESQL:u:se@cret@h/db?password=secret", "POSTGRESQL:h/db"),
+        ("https:/u:secret@h/r", "https:h/r"),
+        ("redis:x", "redis:x"),
         ("git@example.com:r", "git@example.com:r"),
         ("/etc/cfg", "/etc/cfg"),
     ],
@@ -74,3 +78,18 @@ def test_the_web_is_http_with_or_without_tls(uri, expected):
 def test_the_scheme_says_which_store(uri, expected):
     """In any case of letters."""
     assert expected == store_type(uri)
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ("absent", "absent is not a folder"),
+        ("a:b", "a:b is not a folder"),
+        ("https://me:secret@h/r", "https://h/r is not a folder"),
+        ("redis:/:secret@h/0", "redis:h/0 is not a folder: after redis: two slashes are missing"),
+        ("HTTP:u:secret@h", "HTTP:h is not a folder: after HTTP: two slashes are missing"),
+    ],
+)
+def test_what_is_no_folder_is_told_why(location, expected):
+    """Who mistypes an address gets no password back."""
+    assert expected == no_folder(location)

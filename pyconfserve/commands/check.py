@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from ..addresses import no_folder
 from ..checking.check import Rules, check
 from ..checking.inventory import Listed, list_root
 from ..checking.problems import Problem
@@ -130,7 +131,7 @@ def _places(options: argparse.Namespace) -> tuple[list[Place], list[Problem]]:
         root, pattern = split_pattern(location)
         if root not in trees:
             if not os.path.isdir(root or "."):
-                raise SettingsError(f"{root} is not a folder")
+                raise SettingsError(no_folder(root))
             trees[root], found = list_root(root or ".")
             problems += found
         places.append(Place(trees[root], pattern))

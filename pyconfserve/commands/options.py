@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import __version__
-from ..addresses import shown
+from ..addresses import no_folder, shown
 from ..errors import SettingsError
 from ..members import whole_of
 from ..roots import settings_of
@@ -219,7 +219,7 @@ def check_folders(settings: Settings) -> None:
     for one in whole_of(settings):
         for location in one.locations if one.backend_type == "filesystem" else ():
             if not os.path.isdir(location):
-                raise SettingsError(f"{shown(location)} is not a folder")
+                raise SettingsError(no_folder(location))
 
 
 def require_git() -> None:

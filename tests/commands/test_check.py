@@ -227,13 +227,14 @@ def test_what_may_not_be_read(run, tmp_path):
     [
         ((), "say what to check: python -m pyconfserve check ROOT"),
         (("absent",), "absent is not a folder"),
+        (("redis:/:pw@h/0",), "redis:h/0 is not a folder: after redis: two slashes are missing"),
         (
             ("https://example.org/x.git",),
             "check reads folders: give it a checkout instead",
         ),
         (("git+./x",), "check reads folders: give it a checkout instead"),
     ],
-    ids=["nothing", "absent", "address", "git"],
+    ids=["nothing", "absent", "mistyped", "address", "git"],
 )
 def test_how_it_was_called_is_exit_2(run, arguments, message):
     """In one line."""

@@ -375,6 +375,7 @@ def test_a_store_that_is_away_is_exit_1(call, old):
     [
         (("old", "absent"), "absent is not a folder"),
         (("absent", "new"), "absent is not a folder"),
+        (("redis:/:pw@h/0", "new"), "redis:h/0 is not a folder: after redis: two slashes are missing"),
         (("old", "memory:"), "memory:: what is in memory ends with this command"),
         (("memory:", "new"), "memory:: what is in memory ends with this command"),
         (("old", "both.yml"), "both.yml: name one of its members instead"),

@@ -138,10 +138,20 @@ def test_a_composite_of_settings(serve, folder, tmp_path):
     assert json.loads((folder / "orders-prod.json").read_text()) == {"db": {"pool": 20}}
 
 
+def test_a_folder_may_be_named_like_a_store(serve, folder):
+    """Where it is there, it is served."""
+    folder.rename(folder.parent / "redis:x")
+    serving = serve("redis:x", "--port", "0")
+    first = f"pyconfserve {__version__} serving redis:x on {serving.url}\n"
+    assert first == serving.first_line
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
         (("--settings", "absent-folder.yml"), "nowhere is not a folder"),
+        (("--settings", "mistyped.yml"), "redis:h/0 is not a folder: after redis: two slashes are missing"),
+        (("postgresql:u:s3cret@h/db",), "postgresql:h/db is not a folder: after postgresql: two slashes are missing"),
         (
             ("--settings", "memory.yml", "--workers", "2"),
             "pyfly.config-server.workers: backend.type memory is for one: each would have a memory of its own",
@@ -163,6 +173,7 @@ def test_how_it_is_called_is_exit_2(run, folder, tmp_path, arguments, problem):
     """One line that says what is wrong."""
     for name, members in (
         ("absent-folder", "[cfg, nowhere]"),
+        ("mistyped", "[cfg, 'redis:/:s3cret@h/0']"),
         ("memory", "[cfg, 'memory:']"),
         ("git", "[cfg, 'git+/x']"),
         ("unknown", "[{typ: git}]"),

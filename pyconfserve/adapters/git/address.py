@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
 
-from ...addresses import WEB
+from ...addresses import WEB, slashless
 from ...errors import MissingDependency, SettingsError
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ def read_address(uri: str) -> Address:
         return _file(os.path.abspath(uri))
     scp = _SCP.fullmatch(uri)
     if scp is None or (not scp[1] and _NO_HOST.fullmatch(scp[2])):
-        raise SettingsError("expected https, http, ssh, git, file or user@host:path")
+        expected = "expected https, http, ssh, git, file or user@host:path"
+        raise SettingsError(slashless(uri) or expected)
     return _remote("ssh", uri, scp[1] or "", scp[2], scp[3])
 
 

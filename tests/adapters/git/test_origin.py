@@ -155,7 +155,7 @@ REFUSED = {
     "data:text/plain,x": FORM,
     "javascript:alert(1)": FORM,
     "DATA:x": FORM,
-    "https:h/r": FORM,
+    "https:h/r": "after https: two slashes are missing",
     "ssh:r": FORM,
     ":r": FORM,
     "git@:r": FORM,
