@@ -28,11 +28,11 @@ State = TypeVar("State")
 
 
 class LastState:
-    """The file at *path*, for the store at *address* alone; its folder must exist."""
+    """The file at *path*, for the store of *identity* alone; its folder must exist."""
 
-    def __init__(self, path: str | os.PathLike[str], address: str) -> None:
+    def __init__(self, path: str | os.PathLike[str], identity: str) -> None:
         self.path = os.fspath(path)
-        self._address = address
+        self._identity = identity
         self._written: tuple[str, float] | None = None  # token, and when it was read
 
     def read(self, unpacked: Callable[[Any], State]) -> tuple[State, float] | None:
@@ -45,7 +45,7 @@ class LastState:
             document = json.loads(self._read())
             if document["format"] != _FORMAT:
                 raise self._refused("has another format")
-            if document["store"] != self._address:
+            if document["store"] != self._identity:
                 raise self._refused("is of another store")
             return unpacked(document["state"]), float(document["read"])
         except FileNotFoundError:
@@ -81,7 +81,7 @@ class LastState:
         """Replace what is kept by *state*, which is JSON; raises OSError."""
         document = {
             "format": _FORMAT,
-            "store": self._address,
+            "store": self._identity,
             "read": read_at,
             "state": state,
         }

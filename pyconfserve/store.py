@@ -19,6 +19,7 @@ __all__ = [
     "Content",
     "DeltaStore",
     "HistoricStore",
+    "IdentifiedStore",
     "MadeStore",
     "PastChange",
     "Record",
@@ -94,6 +95,16 @@ class Store(Protocol):
     def close(self) -> None:
         """Release what is held open; calling this twice is fine."""
         ...
+
+
+@runtime_checkable
+class IdentifiedStore(Protocol):
+    """A store that its address alone does not tell from every other.
+
+    `identity` does, without credentials.
+    """
+
+    identity: str
 
 
 @runtime_checkable

@@ -32,7 +32,7 @@ from .followed_store import FollowedStore
 from .last_state import LastState
 from .replica import PATIENCE, POLL, STALE_AFTER, Replica
 from .state import Bundle, State
-from .store import Content, HistoricStore, Store, encode
+from .store import Content, HistoricStore, IdentifiedStore, Store, encode
 from .store_past import StorePast
 from .threads import Threads
 from .versions import ANYTHING, Changed, Expected, Stored, Work, planned
@@ -59,7 +59,10 @@ class StoreBackend:
         snapshot_file: str | os.PathLike[str] | None = None,
         stale_after: float = STALE_AFTER,
     ) -> None:
-        last = LastState(snapshot_file, store.address) if snapshot_file else None
+        identity = store.address
+        if isinstance(store, IdentifiedStore):
+            identity = store.identity
+        last = LastState(snapshot_file, identity) if snapshot_file else None
         self.store = store
         self.default_label = label
         self._replica: Replica[State] = Replica(

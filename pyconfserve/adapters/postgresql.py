@@ -45,6 +45,7 @@ class PostgresqlStore(SqlStore):
         self._database = PostgresqlSessions(
             url, user=user, password=password, patience=patience
         )
+        self.identity = self._database.identity
         super().__init__(
             self._database,
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",

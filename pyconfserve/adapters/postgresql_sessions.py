@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import selectors
 import time
@@ -9,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
+from urllib.parse import quote
 
 from ..errors import (
     BackendDenied,
@@ -25,6 +28,7 @@ from .sql_sessions import Cursor, Sessions
 try:
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
+    from psycopg.pq import Conninfo
 except ModuleNotFoundError as error:
     what = "a PostgreSQL store", "pyconfserve[postgresql]"
     raise MissingDependency.instead_of(error, "psycopg", *what) from error
@@ -42,6 +46,8 @@ _DEFAULTS: Mapping[str, Any] = {  # of a connection; those of the address count 
     **{"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3},
     "client_encoding": "UTF8",
 }
+# What says which bundles are found: a user may have a search path of its own.
+_TELLING = ("host", "hostaddr", "port", "dbname", "user", "options", "service")
 _PLACE = re.compile(r"""'[^']*'|"[^"]*"|--[^\n]*|::|:(\w+)|%""")
 
 # Else libpq takes the rest of a password for a host or a database, which are shown.
@@ -104,8 +110,8 @@ class PostgresqlSessions(Sessions):
     """Connections to the database at *url*: an address, or `key=value` pairs of libpq.
 
     *user* and *password* stand for those of the address; *patience* is the seconds that
-    one answer may take. Raises SettingsError for an address that is malformed, which is
-    not quoted.
+    one answer may take. `identity` is another for each store, also where `address` is
+    not. Raises SettingsError for an address that is malformed, which is not quoted.
     """
 
     def __init__(
@@ -136,7 +142,11 @@ class PostgresqlSessions(Sessions):
             f"SET {name} = {round(part * patience * 1000)}"
             for name, part in _LIMITS.items()
         )
-        self.address = _shown(found)
+        known = _defaults() | found
+        self.address = _shown(found if "service" in found else known)
+        telling = json.dumps([known.get(name, "") for name in _TELLING])
+        digest = hashlib.sha256(telling.encode()).hexdigest()
+        self.identity = f"{self.address} {digest}"
 
     def connect(self) -> PostgresqlSession:
         """A new connection; raises psycopg's errors."""
@@ -186,16 +196,25 @@ def _meaning(error: psycopg.Error) -> tuple[type[BackendError], str]:
     return next((value for key, value in _REFUSALS.items() if key in text), _AWAY)
 
 
+def _defaults() -> dict[str, str]:
+    """What libpq takes from its environment, and of the service that this names."""
+    found = {one.keyword: one.val for one in Conninfo.get_defaults()}
+    return {key.decode(): value.decode() for key, value in found.items() if value}
+
+
 def _shown(parameters: Mapping[str, Any]) -> str:
-    """The address without user and password."""
-    hosts = str(parameters.get("host") or parameters.get("hostaddr") or "localhost")
+    """The address without user and password; a service may have the rest of it."""
+    service = str(parameters.get("service") or "")
+    default = "" if service else "localhost"
+    hosts = str(parameters.get("host") or parameters.get("hostaddr") or default)
     ports = str(parameters.get("port") or "5432").split(",")
     places = [
-        f"{host}:{ports[min(number, len(ports) - 1)]}"
+        f"{host}:{ports[min(number, len(ports) - 1)]}" if host else ""
         for number, host in enumerate(hosts.split(","))
     ]
-    name = parameters.get("dbname") or parameters.get("user") or ""
-    return f"postgresql://{','.join(places)}/{name}"
+    name = parameters.get("dbname") or (not service and parameters.get("user")) or ""
+    end = f"?service={quote(service, safe='')}" if service else ""
+    return f"postgresql://{','.join(places)}/{name}{end}"
 
 
 @cache

@@ -65,6 +65,8 @@ class VaultStore:
     ) -> None:
         place = parse_vault(uri)
         self.address = place.address
+        inner = namespace.strip("/")
+        self.identity = f"{self.address} in {inner}" if inner else self.address
         self._client = VaultClient(
             place,
             token=token,

@@ -370,6 +370,76 @@ class TestConnections:
             until(lambda: asyncio.run(_tries(second, {"a": 2})))
             asyncio.run(second.close())
 
+    @pytest.mark.parametrize("told", ["option", "environment", "service", "user"])
+    def test_a_start_from_the_snapshot_of_another_schema(self, postgresql_server, tmp_path, opened, monkeypatch, told):
+        """It is refused, whatever told which schema it is of."""
+        file, services = tmp_path / "state", tmp_path / "services"
+        postgresql_server.execute(
+            *("DROP SCHEMA IF EXISTS one CASCADE", "CREATE SCHEMA one"),
+            *("DROP SCHEMA IF EXISTS two CASCADE", "CREATE SCHEMA two"),
+            "DROP ROLE IF EXISTS two", f"CREATE ROLE two SUPERUSER LOGIN PASSWORD '{PASSWORD}'",
+        )  # fmt: skip
+        services.write_text("[one]\noptions=-csearch_path=one\n[two]\noptions=-csearch_path=two\n")
+        monkeypatch.setenv("PGSERVICEFILE", str(services))
+        with Relay(postgresql_server.port) as relay:
+
+            def start(schema):
+                url = f"postgresql://postgres:{PASSWORD}@127.0.0.1:{relay.port}/postgres"
+                option = f"-csearch_path={schema}"
+                if told == "option":
+                    url += f"?options={option.replace('=', '%3D')}"
+                elif told == "environment":
+                    monkeypatch.setenv("PGOPTIONS", option)
+                elif told == "service":
+                    url += f"?service={schema}"
+                else:
+                    url = url.replace("postgres:", "two:", 1) if schema == "two" else url
+                return opened(StoreBackend(PostgresqlStore(url), snapshot_file=file))
+
+            first = start("one")
+            change(first, {"a": "secret of one"})
+            asyncio.run(first.close())
+            relay.cut()
+            with pytest.raises(BackendMisconfigured) as caught:
+                asyncio.run(start("two").open())
+            assert str(caught.value) == "the snapshot file is of another store"
+            again = start("one")
+            asyncio.run(again.open())
+            assert asyncio.run(again.fetch(*NAMES)).properties == {"a": "secret of one"}
+            assert PASSWORD not in file.read_text()
+            asyncio.run(again.close())
+
+
+@pytest.mark.parametrize(
+    ("url", "environ", "expected"),
+    [
+        ("postgresql:///?service=prod", {}, "postgresql:///?service=prod"),
+        ("postgresql://u:pw@h/db?service=prod", {}, "postgresql://h:5432/db?service=prod"),
+        ("service=prod dbname=x password=pw", {"PGHOST": "h"}, "postgresql:///x?service=prod"),
+        ("postgresql:///db", {"PGSERVICE": "prod"}, "postgresql://prod.example:5432/db?service=prod"),
+        ("postgresql:///", {"PGHOST": "h", "PGPORT": "6000", "PGDATABASE": "db"}, "postgresql://h:6000/db"),
+        ("postgresql://me@", {}, "postgresql://localhost:5432/me"),
+    ],
+)
+def test_what_tells_it_apart_is_shown(tmp_path, monkeypatch, url, environ, expected):
+    """What libpq takes from its environment, too, and the name of a service."""
+    services = tmp_path / "services"
+    services.write_text("[prod]\nhost=prod.example\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert PostgresqlStore(url).address == expected
+
+
+def test_its_identity_is_that_of_what_is_meant():
+    """However it is written, and whatever its password is."""
+    same = ["postgresql://u:a@h/db", "host=h user=u dbname=db port=5432 password=b"]
+    other = ["postgresql://u@h/x", "postgresql://h/db", "postgresql://u@h/db?options=-cx%3D1"]
+    found = [PostgresqlStore(url).identity for url in (*same, *other)]
+    assert len({*found}) == 4
+    assert found[0] == found[1]
+    assert PostgresqlStore(same[1], user="u", password="x").identity == found[0]
+
 
 async def _tries(backend, properties):
     """Whether a save succeeds now."""

@@ -395,3 +395,11 @@ def test_names_that_are_strange_share_a_mount(store):
     for number, name in enumerate(STRANGE):
         store.write(name, str(number), None)
     assert store.read().records.keys() == {*STRANGE}
+
+
+def test_a_namespace_is_another_store():
+    """Their snapshots are not mixed up."""
+    uris = [("vault://h", ""), ("vault://h", "team1"), ("vault://h", "/team1/"), ("vault://h", "team2")]
+    found = [VaultStore(uri, token=ROOT, namespace=namespace).identity for uri, namespace in uris]
+    place = "vault://h:8200/secret"
+    assert found == [place, f"{place} in team1", f"{place} in team1", f"{place} in team2"]
