@@ -94,7 +94,7 @@ class Absences:
             if number not in self._names:
                 raise
             if isinstance(error, BackendError):
-                self._lack(number, error)
+                self._lack(number, error.in_full)
                 self._away[number] = time.monotonic() + self._pause
                 return nothing
             # It is of this request alone: the next one finds out.
@@ -106,7 +106,7 @@ class Absences:
         self._away.pop(number, None)
         return answer
 
-    def _lack(self, number: int, problem: object) -> None:
+    def _lack(self, number: int, problem: str) -> None:
         """Go on without a member, and say so once."""
         if number not in self._away:
             name = self._names[number]

@@ -60,6 +60,11 @@ class ConfigError(Exception):
         """What is wrong, without the place."""
         return str(self).removeprefix(f"{self.place}: ") if self.place else str(self)
 
+    @property
+    def in_full(self) -> str:
+        """What is wrong, and in more lines what the owner of the server can do."""
+        return "\n".join((str(self), *getattr(self, "__notes__", ())))
+
 
 class InvalidRequest(ConfigError):
     """A name, a label, a body or a value is malformed; `field` says which."""

@@ -127,15 +127,17 @@ def test_a_member_that_cannot_answer_fails_all_unless_optional(error: Exception)
 def test_an_optional_member_that_is_away_is_said_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """And again when it has been back in between."""
+    """And again when it has been back in between, with what its owner can do."""
+    gone = BackendUnavailable("gone")
+    gone.add_note("fetch it")
     member = Elsewhere(BackendUnavailable("away"))
     composite = CompositeConfigBackend([filled(1), member], optional=[1], pause=0)
     lookup = make_lookup("orders", "prod")
-    for error in (member.error, member.error, None, BackendUnavailable("gone")):
+    for error in (member.error, member.error, None, gone):
         member.error = error
         asyncio.run(composite.sources(lookup))
     start = "going on without a member, Elsewhere:"
-    assert caplog.messages == [f"{start} away", f"{start} gone"]
+    assert caplog.messages == [f"{start} away", f"{start} gone\nfetch it"]
 
 
 def test_few_wait_for_an_optional_member_that_is_away() -> None:

@@ -45,6 +45,10 @@ SQL_WITHOUT_PROFILE = (
     'SELECT "KEY", "VALUE" from PROPERTIES '
     "where APPLICATION=? and PROFILE is null and LABEL=?"
 )
+_TABLE = (
+    "CREATE TABLE PROPERTIES (APPLICATION TEXT, PROFILE TEXT, LABEL TEXT, "
+    '"KEY" TEXT, "VALUE" TEXT)'
+)
 _LIST = "SELECT DISTINCT APPLICATION, PROFILE, LABEL from PROPERTIES"
 _READS = {  # how a transaction begins that sees one moment, by the scheme of the URL
     "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
@@ -87,6 +91,8 @@ class JdbcConfigBackend:
             sql_without_profile, ("application", "label"), "sql-without-profile"
         )
         self._is_listed = sql == SQL
+        if self._is_listed and sql_without_profile == SQL_WITHOUT_PROFILE:
+            self._sessions.makers = (_TABLE,)
         self._is_incomplete = config_incomplete
         self._fails = fail_on_error
         self._last = LastAnswers(self._sessions.address, _logger, now=now)

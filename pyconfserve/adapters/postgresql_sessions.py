@@ -70,6 +70,7 @@ _ERRORS: dict[str, tuple[type[BackendError], str]] = {
     "57014": (BackendTimeout, "it did not answer in time"),
     "57P": (BackendUnavailable, "it is shutting down or starting up"),
 }
+_OF_TABLES = ("42501", "42703", "42P01")
 # A connection that fails has no SQLSTATE, only a text.
 _REFUSALS: dict[str, tuple[type[BackendError], str]] = {
     "password authentication failed": (BackendDenied, "it does not take this user"),
@@ -176,7 +177,10 @@ class PostgresqlSessions(Sessions):
             yield
         except psycopg.Error as error:
             kind, problem = _meaning(error)
-            raise kind(f"{what}{problem}") from error
+            ours = kind(f"{what}{problem}")
+            if error.sqlstate in _OF_TABLES:
+                self.advise(ours)
+            raise ours from error
         except TimeoutError as error:
             raise BackendTimeout(f"{what}it did not answer in time") from error
         except OSError as error:

@@ -74,6 +74,7 @@ class SqlStore(ABC):
     ) -> None:
         self.address = sessions.address
         self._sessions = sessions
+        sessions.makers = queries.tables(secrets.token_hex(12))
         self._reads, self._writes = reads, writes
         self._preparing = threading.Lock()
         self._is_prepared = not makes
@@ -113,9 +114,8 @@ class SqlStore(ABC):
             if not self._is_prepared and not self._has_tables():
                 with self._sessions.transaction(self._writes) as session:
                     self._lock(session)
-                    for statement in queries.SCHEMA:
+                    for statement in self._sessions.makers:
                         session.ask(statement)
-                    session.ask(queries.FIRST, {"mark": secrets.token_hex(12)})
             self._is_prepared = True
 
     def _has_tables(self) -> bool:

@@ -6,20 +6,19 @@ __all__ = [
     "ALL",
     "BUMP",
     "CREATE",
-    "FIRST",
     "LABEL",
     "MARK",
     "PAST",
     "REMEMBER",
     "REMOVE",
     "REPLACE",
-    "SCHEMA",
     "SINCE",
     "THEN",
     "TOKEN",
+    "tables",
 ]
 
-SCHEMA = (
+_SCHEMA = (
     "CREATE TABLE IF NOT EXISTS pyconfserve_bundle ("
     "application TEXT NOT NULL, profile TEXT NOT NULL, label TEXT NOT NULL, "
     "version TEXT NOT NULL, body TEXT NOT NULL, updated_at TEXT NOT NULL, "
@@ -34,9 +33,9 @@ SCHEMA = (
     "one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1), "
     "revision BIGINT NOT NULL, mark TEXT NOT NULL)",
 )
-FIRST = (
+_FIRST = (
     "INSERT INTO pyconfserve_revision (one, revision, mark) "
-    "SELECT 1, COALESCE(MAX(revision), 0), :mark FROM pyconfserve_change WHERE 1 = 1 "
+    "SELECT 1, COALESCE(MAX(revision), 0), '{}' FROM pyconfserve_change WHERE 1 = 1 "
     "ON CONFLICT (one) DO NOTHING"
 )
 TOKEN = "SELECT revision, mark FROM pyconfserve_revision WHERE one = 1"
@@ -77,3 +76,11 @@ THEN = (
     f"SELECT body FROM pyconfserve_change WHERE {_THIS} AND revision <= :revision "
     "ORDER BY revision DESC LIMIT 1"
 )
+
+
+def tables(mark: str) -> tuple[str, ...]:
+    """The statements that make what is missing of the tables.
+
+    *mark* is that of the first change, in hexadecimal digits.
+    """
+    return (*_SCHEMA, _FIRST.format(mark))

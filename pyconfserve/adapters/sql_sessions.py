@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
@@ -44,10 +44,12 @@ class Sessions(ABC):
     """The connections to one database; thread-safe.
 
     `address` names it without credentials. What is done inside of a session raises
-    errors of the tree instead of the library's.
+    errors of the tree instead of the library's. `makers` are statements that make the
+    tables, where they are known: they are told where there are none, or no right.
     """
 
     address: str
+    makers: Sequence[str] = ()
 
     def __init__(self) -> None:
         self._idle: list[Session] = []
@@ -98,6 +100,12 @@ class Sessions(ABC):
                 session.ask("COMMIT")
         if refused is not None:
             raise refused
+
+    def advise(self, error: ConfigError) -> None:
+        """Add to *error*, about tables, what makes them; its text stays as it is."""
+        if self.makers:
+            statements = "".join(f"\n{one};" for one in self.makers)
+            error.add_note(f"its tables are made by:{statements}")
 
     def close(self) -> None:
         """Close all that nobody uses, and let none be kept; twice is fine."""

@@ -45,6 +45,7 @@ _ERRORS: dict[str, tuple[type[BackendError], str]] = {
     "SQLITE_CORRUPT": (BackendMisconfigured, "the database is damaged"),
     "SQLITE_ERROR": (BackendMisconfigured, "a table or a column is not there"),
 }
+_OF_TABLES = "SQLITE_ERROR"
 
 
 class SqliteSession:
@@ -139,7 +140,10 @@ class SqliteSessions(Sessions):
                 raise ValueTooLarge(f"{what}it is too large for SQLite") from error
             found = [value for key, value in _ERRORS.items() if code.startswith(key)]
             kind, problem = found[0] if found else (BackendError, "it fails")
-            raise kind(f"{what}{problem} ({code})") from error
+            ours = kind(f"{what}{problem} ({code})")
+            if code == _OF_TABLES:
+                self.advise(ours)
+            raise ours from error
         except PermissionError as error:
             raise BackendDenied(f"{what}it may not be opened") from error
         except OSError as error:

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         status = _loaded(name)(rest)
     except ConfigError as error:
-        print(f"pyconfserve: error: {error}", file=sys.stderr)
+        print(f"pyconfserve: error: {error.in_full}", file=sys.stderr)
         return 2 if isinstance(error, SettingsError | ImportError) else 1
     return status
 

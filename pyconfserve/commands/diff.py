@@ -51,7 +51,7 @@ def run(arguments: Sequence[str]) -> int:
         else:
             status = write(_text(sides, change, is_open=flags.show_values))
     except ConfigError as error:
-        print(f"pyconfserve: error: {error}", file=sys.stderr)
+        print(f"pyconfserve: error: {error.in_full}", file=sys.stderr)
         return _TROUBLE
     return status or (0 if change is None else 1)
 

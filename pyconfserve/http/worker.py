@@ -49,9 +49,9 @@ class Worker:
         is_misused = isinstance(error, SettingsError | ImportError)
         kind = _MISUSED if is_misused else _FAILED
         if self._report is None:
-            _logger.error("worker %d: %s", self.number, error)
+            _logger.error("worker %d: %s", self.number, error.in_full)
         else:
-            self._tell(kind + str(error).encode("utf-8", "replace"))
+            self._tell(kind + error.in_full.encode("utf-8", "replace"))
 
     def _tell(self, report: bytes) -> None:
         descriptor, self._report = self._report, None

@@ -166,6 +166,31 @@ def test_queries_of_its_own(file, open_backend, postgresql):
     assert sources.sources[0].properties == {"%:a": "master:foo-dev:x"}
 
 
+@pytest.mark.parametrize("kind", ["postgresql", "sqlite"])
+def test_without_the_table(postgresql_server, tmp_path, open_backend, kind):
+    """What makes Spring's own is told; what a query of its own asks is not known."""
+    path = tmp_path / "empty.db"
+    path.touch()
+    address = postgresql_server.new_database() if kind == "postgresql" else str(path)
+    url = f"jdbc:{kind}:{path}" if kind == "sqlite" else f"jdbc:{address}"
+
+    def refused(**options):
+        with pytest.raises(BackendMisconfigured, match=r"a table or a column is not there") as caught:
+            asyncio.run(open_backend(url, **options).open())
+        return caught.value
+
+    assert refused(**LOWER).in_full == str(refused(**LOWER))
+    _, told, statement = refused().in_full.split("\n")
+    assert told == "its tables are made by:"
+    if kind == "postgresql":
+        postgresql_server.execute(statement, url=address)
+    else:
+        with sqlite3.connect(path) as session:
+            session.execute(statement)
+        session.close()
+    asyncio.run(open_backend(url).open())
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [

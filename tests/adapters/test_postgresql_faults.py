@@ -25,6 +25,7 @@ from pyconfserve.errors import (
     VersionConflict,
 )
 from pyconfserve.files import BundleName
+from pyconfserve.store import Record
 from pyconfserve.store_backend import StoreBackend
 
 ORDERS = BundleName(*NAMES)
@@ -148,7 +149,7 @@ def test_who_may_only_read(postgresql_server, postgresql_url, opened):
     )
     reader_url = postgresql_url.replace("//postgres:", "//reader:")
     reader = opened(PostgresqlStore(reader_url))
-    with pytest.raises(BackendDenied, match=r"the right to it \(SQLSTATE 42501\)$"):
+    with pytest.raises(BackendDenied, match=r"(?m)the right to it \(SQLSTATE 42501\)$"):
         reader.token()
     owner = opened(PostgresqlStore(postgresql_url))
     version = owner.write(ORDERS, "1", None)
@@ -156,11 +157,50 @@ def test_who_may_only_read(postgresql_server, postgresql_url, opened):
     postgresql_server.execute(grant, url=postgresql_url)
     assert reader.read() == owner.read()
     expected = (
-        r"main/orders/prod: this user has not the right to it \(SQLSTATE 42501\)$"
+        r"(?m)main/orders/prod: this user has not the right to it \(SQLSTATE 42501\)$"
     )
     with pytest.raises(BackendDenied, match=expected):
         reader.write(ORDERS, "2", version)
     assert reader.token() == owner.token()
+
+
+@pytest.mark.parametrize("makes", [True, False])
+def test_who_may_not_make_tables(postgresql_server, postgresql_url, opened, makes):
+    """Is told what makes them, for whoever may, and no client is."""
+    execute = postgresql_server.execute
+    name = f"writer_{makes}".lower()
+    execute(f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'")
+    store = opened(PostgresqlStore(postgresql_url.replace("//postgres:", f"//{name}:"), makes=makes))
+    with pytest.raises(BackendDenied if makes else BackendMisconfigured) as caught:
+        store.token()
+    problem = (
+        "this user has not the right to it (SQLSTATE 42501)"
+        if makes
+        else "a table or a column is not there (SQLSTATE 42P01)"
+    )
+    assert str(caught.value) == f"{place_of(postgresql_url)}: {problem}"
+    told, *statements = caught.value.in_full.split("\n")[1:]
+    assert told == "its tables are made by:"
+    assert [*map(kind_of, statements)] == ["CREATE TABLE", "CREATE TABLE", "CREATE INDEX", "CREATE TABLE", "INSERT INTO"]
+    assert caught.value.public == problem
+    execute(*statements, *statements, url=postgresql_url)
+    execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name}", url=postgresql_url)
+    version = store.write(ORDERS, "1", None)
+    assert store.read().records == {ORDERS: Record("1", version)}
+
+
+def kind_of(statement):
+    """What a statement does, in its first two words."""
+    assert statement.endswith(";")
+    return " ".join(statement.split()[:2])
+
+
+def test_what_has_nothing_to_do_with_tables(opened):
+    """Says nothing of them."""
+    store = opened(PostgresqlStore("postgresql://u@127.0.0.1:1/db"))
+    with pytest.raises(BackendUnavailable) as caught:
+        store.token()
+    assert caught.value.in_full == "postgresql://127.0.0.1:1/db: it cannot be reached"
 
 
 def test_a_database_that_takes_no_changes(postgresql_server, postgresql_url, opened):
@@ -183,7 +223,7 @@ def test_tables_that_went_away(postgresql_server, postgresql_url, opened):
         "DROP TABLE pyconfserve_revision, pyconfserve_bundle, pyconfserve_change",
         url=postgresql_url,
     )
-    expected = r"a table or a column is not there \(SQLSTATE 42P01\)$"
+    expected = r"(?m)a table or a column is not there \(SQLSTATE 42P01\)$"
     with pytest.raises(BackendMisconfigured, match=expected):
         asyncio.run(backend.refresh())
     assert asyncio.run(backend.fetch(*NAMES)).properties == {"a": 1}

@@ -53,8 +53,9 @@ def test_no_tables_are_made_where_nothing_is_written(tmp_path):
     assert [maker.is_made(), store.is_made()] == [False, False]
     path.touch()
     assert store.is_made() is False
-    with pytest.raises(BackendMisconfigured, match=r"a table or a column is not there"):
+    with pytest.raises(BackendMisconfigured, match=r"a table or a column is not there") as caught:
         store.read()
+    assert "\nits tables are made by:\nCREATE TABLE" in caught.value.in_full
     assert path.read_bytes() == b""
     maker.read()
     assert (store.is_made(), store.read()) == (True, maker.read())

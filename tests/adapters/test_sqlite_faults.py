@@ -208,7 +208,7 @@ def test_tables_that_went_away(path, opened):
     backend = opened(StoreBackend(SqliteStore(path)))
     change(backend, {"a": 1})
     execute(path, "DROP TABLE pyconfserve_revision", "DROP TABLE pyconfserve_bundle")
-    with pytest.raises(BackendMisconfigured, match=r"is not there \(SQLITE_ERROR\)$"):
+    with pytest.raises(BackendMisconfigured, match=r"(?m)is not there \(SQLITE_ERROR\)$"):
         asyncio.run(backend.refresh())
     assert asyncio.run(backend.fetch(*NAMES)).properties == {"a": 1}
 

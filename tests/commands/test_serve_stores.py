@@ -102,6 +102,21 @@ def test_a_wrong_password_is_exit_1_and_not_shown(run, postgresql_server):
     assert "s3cret" not in errors
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_tables_that_are_missing_are_said(run, postgresql_url, workers):
+    """As what makes them, below what is wrong."""
+    pytest.importorskip("psycopg")
+    options = "--read-only", "--port", "0", "--workers", workers
+    status, out, errors = run(postgresql_url, *options)
+    problem, told, *statements = errors.splitlines()
+    place = f"postgresql://{postgresql_url.rpartition('@')[2]}"
+    expected = f"pyconfserve: error: {place}: a table or a column is not there (SQLSTATE 42P01)"
+    assert (status, out, problem) == (1, "", expected)
+    assert told == "its tables are made by:"
+    kinds = ["CREATE TABLE", "CREATE TABLE", "CREATE INDEX", "CREATE TABLE", "INSERT INTO"]
+    assert [" ".join(one.split()[:2]) for one in statements] == kinds
+
+
 def test_workers_share_a_store(serve, tmp_path):
     """A save by one is seen at once by all."""
     serving = serve(f"sqlite://{tmp_path}/x.db", "--port", "0", "--workers", "2")
