@@ -60,8 +60,8 @@ def connect():
     """Makes stores, and closes them in the end."""
     made = []
 
-    def connect(server, user="", **options):
-        made.append(RedisStore(server.url_of(user=user), **options))
+    def connect(server, user="", database=0, **options):
+        made.append(RedisStore(server.url_of(database, user), **options))
         return made[-1]
 
     yield connect
@@ -113,7 +113,7 @@ def configured(server, name, value):
 class TestRefusals:
     """Each failure is one error of ours."""
 
-    RIGHTS = ("~{pyconfserve}:*", "&{pyconfserve}:*", "+@read", "+eval", "+subscribe")
+    RIGHTS = ("~{pyconfserve}:*", "&{pyconfserve}:*", "+@read", "+eval", "+subscribe", "+select")
     WRITES = ("+@write", "+publish")
 
     @pytest.fixture
@@ -126,15 +126,16 @@ class TestRefusals:
         yield user
         server.call("ACL", "DELUSER", "conf")
 
-    def test_the_rights_that_are_needed(self, server, connect, user):
+    @pytest.mark.parametrize("database", [0, 1])
+    def test_the_rights_that_are_needed(self, server, connect, user, database):
         """Those to read and, for a server that takes saves, those to write."""
-        store = connect(server, user(*self.RIGHTS, *self.WRITES))
+        store = connect(server, user(*self.RIGHTS, *self.WRITES), database)
         version = store.write(ORDERS, "1", None)
         store.wait("", SOON)
         store.write(OTHER, "2", None)
         store.wait("", SOON)
         assert store.since(version).records.keys() == {OTHER}
-        reader = connect(server, user(*self.RIGHTS))
+        reader = connect(server, user(*self.RIGHTS), database)
         reader.wait("", SOON)
         assert reader.read() == store.read() == Snapshot(reader.token(), store.read().records)
         refusal(reader, BackendDenied, DENIED, what="write")
