@@ -2,7 +2,8 @@
 
 A thread cannot be stopped: its place stays taken until it comes back. Threads that work
 hinder each other, as they share one interpreter; those that wait do not. So more than
-two begin only where none of them comes back, or the processor has nothing to do.
+two begin one after another, where none comes back or this process uses little time of
+processors.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ __all__ = ["MOST_THREADS", "Threads"]
 MOST_THREADS = 32  # of one backend, which begin when they are needed
 _AT_ONCE = 2  # of them that begin without a look at what they do
 _WATCHED = 0.01  # seconds of the first look at that, while a call waits for a thread
+_LONGEST_WATCH = 1.0  # and of the last ones
+_STUCK = 0.1  # seconds without the end of a call: more than most work takes
 _BUSY = 0.5  # processors: who uses less is waiting for something else
 _MOST_OF_ONE = 4  # of them for one name, so that seven that hang leave some to others
 _IDLE = 10.0  # seconds after which a thread without work ends
@@ -44,7 +47,7 @@ class _Call:
         self.arguments = arguments
         self.future: Future[Any] = Future()
         self.is_given_up = False  # nobody waits, but a thread is still at it
-        self.watch: asyncio.TimerHandle  # that looks whether it waits for long
+        self.watch: asyncio.TimerHandle | None = None  # who sees whether it waits long
 
     def run(self) -> None:
         if not self.future.set_running_or_notify_cancel():
@@ -80,7 +83,7 @@ class Threads:
         self._running: Counter[str] = Counter()  # threads, by name
         self._given_up: Counter[str] = Counter()  # those of them nobody waits for
         self._threads = self._idle = 0
-        self._ended = 0  # calls
+        self._started = self._moved = 0.0  # when a thread began, or a call ended, too
         self._patience = _IDLE
         self._changed = threading.Condition()
 
@@ -93,7 +96,8 @@ class Threads:
         raises.
         """
         call = self._begun(_Call(names, work, arguments))
-        self._watch(call, asyncio.get_running_loop())
+        if self._most > _AT_ONCE:
+            self._watch(call, asyncio.get_running_loop())
         try:
             result: Value = await asyncio.wrap_future(call.future)
             return result
@@ -101,7 +105,8 @@ class Threads:
             self._give_up(call)
             raise
         finally:
-            call.watch.cancel()
+            if call.watch is not None:
+                call.watch.cancel()
 
     async def close(self) -> None:
         """End the threads that wait, and wait a while for those that do not.
@@ -143,7 +148,7 @@ class Threads:
         self, call: _Call, loop: asyncio.AbstractEventLoop, seconds: float = _WATCHED
     ) -> None:
         """Look in a while whether *call* waits for threads that wait themselves."""
-        before = time.monotonic(), self._used(), self._ended
+        before = time.monotonic(), self._used()
         call.watch = loop.call_later(
             seconds, self._relieve, call, loop, seconds, *before
         )
@@ -155,16 +160,20 @@ class Threads:
         seconds: float,
         began: float,
         used: float,
-        ended: int,
     ) -> None:
         """Have one more thread come if *call* still waits, and that would help it."""
         if call.future.running() or call.future.done():
             return
-        is_idle = self._used() - used < _BUSY * (time.monotonic() - began)
-        if is_idle or self._ended == ended:
+        now = time.monotonic()
+        is_idle = self._used() - used < _BUSY * (now - began)
+        since = self._started + _WATCHED if is_idle else self._moved + _STUCK
+        if now < since:
+            seconds = min(2 * seconds, _LONGEST_WATCH)  # thousands may wait, for long
+        else:
+            seconds = _WATCHED
             with self._changed:
                 self._hire(self._most)
-        self._watch(call, loop, 2 * seconds)  # thousands may wait, for long
+        self._watch(call, loop, seconds)
 
     def _hire(self, most: int = _AT_ONCE) -> None:
         """Have one more thread come if there is a call for it, *most* in all."""
@@ -184,6 +193,7 @@ class Threads:
                 raise BackendUnavailable("no thread can be started") from error
             return
         self._threads += 1
+        self._started = self._moved = time.monotonic()
 
     def _work(self) -> None:
         while (call := self._next()) is not None:
@@ -230,7 +240,7 @@ class Threads:
 
     def _end(self, call: _Call) -> None:
         with self._changed:
-            self._ended += 1
+            self._moved = time.monotonic()
             self._unfinished.remove(call)
             _subtract(self._running, call.names)
             if call.is_given_up:
