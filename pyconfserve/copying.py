@@ -15,6 +15,7 @@ from .backend import ConfigBackend, ConfigSource, VersionedBackend
 from .environment.properties import flatten
 from .errors import BackendError, ConfigError, ConfigNotFound
 from .files import BundleName
+from .label_folders import label_folders_of
 from .saveable import saveable
 from .stored import nested
 from .versions import ANY, Expected
@@ -27,6 +28,7 @@ __all__ = [
     "Step",
     "carry_out",
     "planned",
+    "thinned",
     "verified",
 ]
 
@@ -87,12 +89,29 @@ async def planned(
     for label in labels:
         if not any(one.label == label for one in listed):
             raise ConfigNotFound(f"no bundle has the label {label}")
-    names = {
-        BundleName(one.application, one.profile, one.label)
-        for one in listed
-        if not labels or one.label in labels
-    }
+    names = [one for one in _names(listed) if not labels or one.label in labels]
     return await _each((Step(name, NEW) for name in sorted(names)), compare, show)
+
+
+async def thinned(
+    source: ConfigBackend, target: ConfigBackend, labels: Collection[str]
+) -> list[str]:
+    """Those of *labels* under which *target* lacks layers that *source* has.
+
+    Where labels are folders, files outside of them stand in for what one does not have;
+    where bundles are copied to, nothing does. Raises BackendError of either.
+    """
+    folders = label_folders_of(source)
+    if folders is None:
+        return []
+    usual, found = folders.default_label, set[str]()
+    others = {*labels} - {usual}
+    names = _names(await source.list()) if others else set[BundleName]()
+    for name in sorted(one for one in names if one.label == usual):
+        lacking = {name._replace(label=label) for label in others - found} - names
+        if lacking and await _is_there(source, min(lacking)):
+            found |= {one.label for one in lacking if not await _is_there(target, one)}
+    return sorted(found)
 
 
 async def carry_out(
@@ -157,6 +176,20 @@ async def _held(backend: ConfigBackend, name: BundleName) -> _Held | None:
         return None if stored is None else _Held(stored.properties, stored.version)
     found = await backend.fetch(*name)
     return None if found is None else _Held(flatten(found.properties), None)
+
+
+async def _is_there(backend: ConfigBackend, name: BundleName) -> bool:
+    """Whether *backend* answers with anything under *name*."""
+    try:
+        return await backend.fetch(*name) is not None
+    except BackendError:
+        raise
+    except ConfigError:
+        return False
+
+
+def _names(sources: Iterable[ConfigSource]) -> set[BundleName]:
+    return {BundleName(one.application, one.profile, one.label) for one in sources}
 
 
 async def _write(target: ConfigBackend, step: Step) -> None:

@@ -22,6 +22,7 @@ from ..copying import (
     Step,
     carry_out,
     planned,
+    thinned,
     verified,
 )
 from ..errors import SettingsError
@@ -55,11 +56,17 @@ def run(arguments: Sequence[str]) -> int:
         target = target._replace(settings=replace(target.settings, read_only=True))
     bar = Bar("bundles")
     try:
-        steps, is_written = asyncio.run(_copy(flags, source, target, bar))
+        steps, is_written, bare = asyncio.run(_copy(flags, source, target, bar))
     finally:
         bar.clear()
     status = write("".join(map(_line, steps)))
     print(f"pyconfserve: {_summary(steps, is_written)}", file=sys.stderr)
+    if bare:
+        print(
+            f"pyconfserve: warning: answers for {shown(', '.join(bare))} use files "
+            "outside of label folders, and the copy has none",
+            file=sys.stderr,
+        )
     is_done = all(step.state in (NEW, EQUAL) for step in steps)
     is_meant = flags.overwrite and all(step.state != REFUSED for step in steps)
     return status or (0 if is_done or is_meant else 1)
@@ -71,8 +78,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Copy every bundle, as it is stored, and read it back.",
         epilog="FROM and TO are what serve takes as ROOT, or a file of its settings, "
         "which may hold credentials; variables mean both, and say what they leave "
-        "open. Plain files and the past are not copied. The exit status is 1 when a "
-        "bundle was not copied, or none has a label that is named.",
+        "open. Plain files and the past are not copied, and files outside of label "
+        "folders stand in for no other label in TO. The exit status is 1 when a bundle "
+        "was not copied, or none has a label that is named.",
         allow_abbrev=False,
     )
     add = parser.add_argument
@@ -131,8 +139,11 @@ def _is_made(backend: ConfigBackend) -> bool:
 
 async def _copy(
     flags: argparse.Namespace, source: Options, target: Options, bar: Bar
-) -> tuple[list[Step], bool]:
-    """What became of each bundle, and whether anything was to be written."""
+) -> tuple[list[Step], bool, list[str]]:
+    """What became of each bundle, and whether anything was to be written.
+
+    Then the labels that answer with less in the copy.
+    """
     async with (
         _opened(source) as ours,
         _opened(target, is_new=flags.dry_run) as theirs,
@@ -141,12 +152,13 @@ async def _copy(
             where = without_secrets(flags.target)
             raise SettingsError(f"FROM and TO are the same: {where}")
         steps = await planned(ours, theirs, flags.label, bar.show)
+        bare = await thinned(ours, theirs, {step.name.label for step in steps})
         differ = any(step.state == DIFFERS for step in steps)
         if flags.dry_run or (differ and not flags.overwrite):
-            return steps, False
+            return steps, False, bare
         steps = await carry_out(steps, theirs, bar.show)
     async with _opened(target) as theirs:  # anew, so that nothing is remembered
-        return await verified(steps, theirs, bar.show), True
+        return await verified(steps, theirs, bar.show), True, bare
 
 
 def _is_same(

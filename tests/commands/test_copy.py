@@ -26,10 +26,15 @@ FILES = {
     "application.properties": "a=1\n",
 }
 
+BARE = "pyconfserve: warning: answers for v2 use files outside of label folders, and the copy has none\n"
+
 
 @pytest.fixture
 def old(tmp_path):
-    """A folder `old` of three bundles, and an empty one `new`."""
+    """A folder `old` of three bundles, and an empty one `new`.
+
+    One of them stands in for what label v2 lacks, as it does in no copy: that is BARE.
+    """
     for name, text in FILES.items():
         path = tmp_path / "old" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +68,7 @@ def lines(state):
 
 def test_all_is_there_afterwards(run, old, tmp_path):
     """As nested files, with types and labels, and nothing is decrypted."""
-    expected = (0, lines("new"), "pyconfserve: 3 bundles (3 new), read back\n")
+    expected = (0, lines("new"), "pyconfserve: 3 bundles (3 new), read back\n" + BARE)
     assert expected == run("copy", "old", "new", PYCONFSERVE_ENCRYPT_KEY="x")
     files = {
         str(path.relative_to(tmp_path / "new")): path.read_text()
@@ -75,7 +80,7 @@ def test_all_is_there_afterwards(run, old, tmp_path):
         "main/orders-prod.yaml": "db:\n  pool: 20\n  hosts:\n  - a\n  - b\n\"on\": true\ntext: '{cipher}ab'\n",
         "v2/orders-prod.yaml": "db:\n  pool: 40\n",
     }
-    expected = (0, lines("equal"), "pyconfserve: 3 bundles (3 equal), read back\n")
+    expected = (0, lines("equal"), "pyconfserve: 3 bundles (3 equal), read back\n" + BARE)
     assert expected == run("copy", "old", "new")
 
 
@@ -89,7 +94,7 @@ def test_a_store_that_is_read_is_not_made(call, old, tmp_path):
 
 def test_a_dry_run_writes_nothing(call, old, tmp_path):
     """It says what would be done."""
-    expected = (0, lines("new"), "pyconfserve: 3 bundles (3 new), nothing is written\n")
+    expected = (0, lines("new"), "pyconfserve: 3 bundles (3 new), nothing is written\n" + BARE)
     assert expected == call("old", "new", "--dry-run")
     assert [*(tmp_path / "new").iterdir()] == []
 
@@ -98,7 +103,7 @@ def test_a_dry_run_makes_no_file(call, old, tmp_path):
     """SQLite's that is missing is empty; afterwards it is read, and stays as it is."""
     place = tmp_path / "made" / "x.db"
     place.parent.mkdir()
-    expected = (0, lines("new"), "pyconfserve: 3 bundles (3 new), nothing is written\n")
+    expected = (0, lines("new"), "pyconfserve: 3 bundles (3 new), nothing is written\n" + BARE)
     assert expected == call("old", f"sqlite://{place}", "--dry-run")
     assert [*place.parent.iterdir()] == []
     place.touch()
@@ -113,7 +118,7 @@ def test_a_dry_run_makes_no_file(call, old, tmp_path):
 def test_a_dry_run_makes_no_tables(call, old, postgresql_url):
     """Nor does who reads a database that is not meant."""
     psycopg = pytest.importorskip("psycopg")
-    expected = (0, lines("new"), "pyconfserve: 3 bundles (3 new), nothing is written\n")
+    expected = (0, lines("new"), "pyconfserve: 3 bundles (3 new), nothing is written\n" + BARE)
     assert expected == call("old", postgresql_url, "--dry-run")
     status, _, problem = call(postgresql_url, "new")
     assert status == 1
@@ -147,17 +152,34 @@ def test_what_differs_is_overwritten_only_when_asked(call, old, tmp_path):
     listed = "new application/default/main\ndiffers orders/prod/main\nnew orders/prod/v2\n"
     counts = "3 bundles (2 new, 1 differs)"
     hint = "nothing is written: --overwrite replaces what differs"
-    assert call("old", "new") == (1, listed, f"pyconfserve: {counts}, {hint}\n")
+    assert call("old", "new") == (1, listed, f"pyconfserve: {counts}, {hint}\n" + BARE)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["orders-prod.json"]
     assert call("old", "new", "--overwrite", "--dry-run")[:2] == (0, listed)
     assert other.read_text() == '{"db": 1}'
-    assert call("old", "new", "--overwrite") == (0, listed, f"pyconfserve: {counts}, read back\n")
+    assert call("old", "new", "--overwrite") == (0, listed, f"pyconfserve: {counts}, read back\n" + BARE)
     assert json.loads(other.read_text()) == json.loads(ORDERS)
+
+
+def test_what_stands_in_for_a_label_is_missed(call, old, tmp_path):
+    """A label of FROM may answer with files outside of its folder, one of TO not."""
+    assert call("old", "new")[2].endswith(f"\n{BARE}")
+    assert call("old", "new", "--label", "v2")[2].endswith(f"\n{BARE}")
+    assert not call("old", "new", "--label", "main")[2].endswith(BARE)
+    assert not call("new", f"sqlite://{tmp_path}/x.db")[2].endswith(BARE)  # all in folders
+    (old / "v3").mkdir()
+    (old / "v3" / "orders-prod.yml").write_text("a: 1\n")
+    both = BARE.replace("for v2", "for v2, v3")
+    assert call("old", "new")[2].endswith(f"\n{both}")
+    assert call("old", "new", "--dry-run")[2].endswith(f"\n{both}")
+    (old / "broken.json").write_text("{")  # no answer in either
+    (tmp_path / "new" / "application.properties").write_text("a=1\n")  # it has some, too
+    counts = "5 bundles (4 equal, 1 refused)"
+    assert call("old", "new")[2] == f"pyconfserve: {counts}, read back\n"
 
 
 def test_labels_may_be_chosen(call, old, tmp_path):
     """Once or more often."""
-    expected = (0, "new orders/prod/v2\n", "pyconfserve: 1 bundle (1 new), read back\n")
+    expected = (0, "new orders/prod/v2\n", "pyconfserve: 1 bundle (1 new), read back\n" + BARE)
     assert expected == call("old", "new", "--label", "v2")
     assert call("old", "new", "--label", "v2", "--label", "main", "--dry-run")[1] == lines(
         "new"
@@ -184,7 +206,7 @@ def test_what_cannot_be_copied_is_named(call, old):
     status, out, errors = call("old", "new")
     assert status == 1
     assert out.splitlines()[-1].startswith("refused shop/prod/main: shop-prod.json:1:")
-    assert errors == "pyconfserve: 4 bundles (3 new, 1 refused), read back\n"
+    assert errors == "pyconfserve: 4 bundles (3 new, 1 refused), read back\n" + BARE
     assert call("old", "new", "--overwrite")[0] == 1
 
 
@@ -206,13 +228,14 @@ def test_a_file_of_settings_beats_the_environment(run, old, tmp_path):
     target = settings_file(tmp_path / "b.json", uri=f"sqlite://{tmp_path}/b.db")
     files = settings_file(tmp_path / "old.json", root="old")
     exported = {"PYCONFSERVE_STORE_URI": f"sqlite://{tmp_path}/a.db"}
-    expected = (0, lines("new"), "pyconfserve: 3 bundles (3 new), read back\n")
+    expected = (0, lines("new"), "pyconfserve: 3 bundles (3 new), read back\n" + BARE)
     assert expected == run("copy", files, target, **exported)
     assert ((tmp_path / "a.db").exists(), (tmp_path / "b.db").exists()) == (False, True)
     named = settings_file(tmp_path / "a.json", type="sqlite")  # a variable says the rest
+    expected = (0, lines("new"), "pyconfserve: 3 bundles (3 new), read back\n")
     assert expected == run("copy", target, named, **exported)
     assert (tmp_path / "a.db").exists()
-    equal = (0, lines("equal"), "pyconfserve: 3 bundles (3 equal), read back\n")
+    equal = (0, lines("equal"), "pyconfserve: 3 bundles (3 equal), read back\n" + BARE)
     assert equal == run("copy", "old", f"sqlite://{tmp_path}/b.db", **exported)
 
 
@@ -360,7 +383,7 @@ def test_what_the_other_side_did_not_keep_is_said(call, old, tmp_path, monkeypat
     status, out, errors = call("old", "new.yml")
     problem = ": what was read back is not what was written"
     expected = "".join(f"refused {name}{problem}\n" for name in NAMES)
-    summary = "pyconfserve: 3 bundles (3 refused), read back\n"
+    summary = "pyconfserve: 3 bundles (3 refused), read back\n" + BARE
     assert (status, out, errors) == (1, expected, summary)
 
 
@@ -415,4 +438,4 @@ def test_the_bar_moves_and_leaves_nothing(environ, old, tmp_path):
     assert process.wait(PATIENCE) == 0
     parts = shown.decode().split("\r")
     assert (parts[1][:1], parts[1][-15:]) == ("[", " of 403 bundles")
-    assert parts[-2] == "\x1b[Kpyconfserve: 403 bundles (403 new), nothing is written"
+    assert parts[-3] == "\x1b[Kpyconfserve: 403 bundles (403 new), nothing is written"
