@@ -48,8 +48,8 @@ __all__ = [
 class ConfigError(Exception):
     """Root of all errors of this package; `status` says the same in HTTP.
 
-    `place` is the address of a store that the text begins with, if it does: for the
-    owner of the server, not for who asks it.
+    `place` is what the text begins with for the owner of the server, not for who asks
+    it, if it does: the address of a store, maybe with a key there.
     """
 
     status = 500

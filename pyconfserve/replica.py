@@ -158,7 +158,7 @@ class Replica(Generic[State]):
         try:
             self.take(*self.attempt(lambda: self.followed.read(self.state)))
         except BackendError as error:
-            error.place = self.followed.address
+            error.place = error.place or self.followed.address
             self._note(error)
         except Exception as error:
             if not self._is_closing.is_set():

@@ -251,7 +251,7 @@ class StoreBackend:
         try:
             return self.store.write(name, text, version)
         except ConfigError as error:
-            error.place = self.store.address
+            error.place = error.place or self.store.address
             raise
 
 

@@ -131,7 +131,7 @@ class RedisStore:
         expected = "" if version is None else version or _NONE
         keys = (self._bundles + key, self._index, self._log)
         options = (expected, secrets.token_hex(6), self._channel, _LOGGED)
-        with translated(f"{self.address}: {key}"):
+        with translated(self.address, key):
             is_made, present = self._client.eval(
                 WRITE, 3, *keys, *options, *(() if text is None else (text,))
             )
@@ -191,7 +191,8 @@ class RedisStore:
 
     def _hashes(self, keys: Sequence[str]) -> list[list[str | None]]:
         """The version and the text at each key, None for what is not there."""
-        return piped(self._client, [("HMGET", key, "version", "body") for key in keys])
+        commands = [("HMGET", key, "version", "body") for key in keys]
+        return piped(self._client, self.address, commands)
 
     # notices
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
@@ -175,30 +175,36 @@ def make_client(
 
 
 @contextmanager
-def translated(address: str) -> Iterator[None]:
-    """Raise errors of ours, which name *address*, for those of redis-py."""
+def translated(place: str, about: str = "") -> Iterator[None]:
+    """Raise errors of ours, which begin with *place*, for those of redis-py.
+
+    Who asks the server is told what they are *about*, and not the place.
+    """
     try:
         yield
     except exceptions.RedisError as error:
         kind, words = _meaning(error)
-        ours = kind(f"{address}: {words}")
-        ours.place = address.split(": ", 1)[0]  # a key may follow it
+        ours = kind(f"{place}: {about}: {words}" if about else f"{place}: {words}")
+        ours.place = place
         raise ours from error
 
 
-def piped(client: Redis, commands: Iterable[tuple[str, ...]]) -> list[Any]:
-    """The answers to *commands*, which are sent together.
+def piped(client: Redis, address: str, commands: Iterable[Sequence[str]]) -> list[Any]:
+    """The answers to *commands* with a key each, which are sent together.
 
-    Raises RedisError of the first that failed.
+    Raises BackendError of the first that failed.
     """
+    keys = []
     pipeline: Any
-    with client.pipeline(transaction=False) as pipeline:
+    with translated(address), client.pipeline(transaction=False) as pipeline:
         for command in commands:
+            keys.append(command[1])
             pipeline.execute_command(*command)
         answers: list[Any] = pipeline.execute(raise_on_error=False)
-    for answer in answers:
+    for key, answer in zip(keys, answers, strict=True):
         if isinstance(answer, exceptions.RedisError):
-            raise answer
+            with translated(f"{address}: {key}"):
+                raise answer
     return answers
 
 

@@ -23,7 +23,7 @@ from ..errors import (
 from ..files import BundleName, bundle_name
 from ..last_answers import LastAnswers
 from ..threads import Threads
-from .redis_client import TIMEOUT, make_client, parse_place, piped, translated
+from .redis_client import TIMEOUT, make_client, parse_place, piped
 
 __all__ = ["RedisConfigBackend"]
 
@@ -115,8 +115,7 @@ class RedisConfigBackend:
 
     def _hashes(self, keys: Sequence[str]) -> list[dict[str, str]]:
         """What is at each key, nothing for what is not there."""
-        with translated(self._address):
-            return piped(self._client, [("HGETALL", key) for key in keys])
+        return piped(self._client, self._address, [("HGETALL", key) for key in keys])
 
     def health(self) -> Mapping[str, Any]:
         """The store, and what is wrong with it.

@@ -20,7 +20,7 @@ from ..errors import (
     SettingsError,
 )
 from ..http.exchange import Exchange
-from .s3_problems import NO_S3, translated
+from .s3_problems import NO_S3, located, translated
 
 try:
     import boto3
@@ -159,7 +159,8 @@ class Bucket:
         """
         guard = {} if etag is None else {"IfMatch": etag}
         until = time.monotonic() + self._whole
-        with translated(self.address):
+        place = f"{self.address}: {key}"
+        with translated(place):
             found = self._client.get_object(**guard, **self._named(key))
             body, parts, size = found["Body"], [], 0
             try:
@@ -168,7 +169,7 @@ class Bucket:
                     size += len(part)
                     if size > limit or time.monotonic() > until:
                         problem = "an object did not end in time"
-                        raise BackendUnavailable(f"{self.address}: {problem}")
+                        raise located(BackendUnavailable, problem, place)
             finally:
                 body.close()
             change = found["Metadata"].get(_CHANGE, "")
@@ -183,7 +184,7 @@ class Bucket:
         if len(f"{self._prefix}{key}".encode()) > _LONGEST_KEY:
             raise InvalidRequest("application", "too long for a key, with its label")
         guard = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
-        with translated(self.address):
+        with translated(f"{self.address}: {key}"):
             done = self._client.put_object(
                 Body=data, Metadata={_CHANGE: change}, **guard, **self._named(key)
             )
@@ -195,7 +196,7 @@ class Bucket:
         Raises VersionConflict, BackendError.
         """
         guard = {} if etag is None else {"IfMatch": etag}
-        with translated(self.address):
+        with translated(f"{self.address}: {key}"):
             self._client.delete_object(**guard, **self._named(key))
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ except ModuleNotFoundError as error:
     what = "an S3 store", "pyconfserve[s3]"
     raise MissingDependency.instead_of(error, "boto3", *what) from error
 
-__all__ = ["NO_S3", "NoSuchObject", "translated"]
+__all__ = ["NO_S3", "NoSuchObject", "located", "translated"]
 
 NO_S3 = "what answers there is no S3"
 _LATE = "it did not answer in time"
@@ -96,8 +96,8 @@ class NoSuchObject(VersionConflict):
 
 
 @contextmanager
-def translated(address: str) -> Iterator[None]:
-    """Raise errors of ours, which name *address*, for those of boto3.
+def translated(place: str) -> Iterator[None]:
+    """Raise errors of ours, which begin with *place*, for those of boto3.
 
     A condition that does not hold is VersionConflict, an object that is not there
     NoSuchObject.
@@ -105,11 +105,11 @@ def translated(address: str) -> Iterator[None]:
     try:
         yield
     except exceptions.ClientError as error:
-        raise _answered(address, error) from error
+        raise _answered(place, error) from error
     except (exceptions.BotoCoreError, ResponseParserError) as error:
-        raise _located(*_failed(error), address) from error
+        raise located(*_failed(error), place) from error
     except (KeyError, ValueError) as error:  # an answer lacks what all have
-        raise _located(BackendMisconfigured, NO_S3, address) from error
+        raise located(BackendMisconfigured, NO_S3, place) from error
 
 
 def _failed(error: Exception) -> tuple[type[BackendError], str]:
@@ -120,26 +120,30 @@ def _failed(error: Exception) -> tuple[type[BackendError], str]:
     return BackendMisconfigured, f"boto3 refused the request: {type(error).__name__}"
 
 
-def _answered(address: str, error: exceptions.ClientError) -> ConfigError:
+def _answered(place: str, error: exceptions.ClientError) -> ConfigError:
     """What a refusal means."""
     code = f"{error.response.get('Error', {}).get('Code', '')}"
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _CHANGED or status == 412:
-        return VersionConflict("the files were changed by someone else meanwhile")
+        words = "the files were changed by someone else meanwhile"
+        return located(VersionConflict, words, place)
     if code == "NoSuchKey":
-        return NoSuchObject("the file was removed by someone else meanwhile")
+        words = "the file was removed by someone else meanwhile"
+        return located(NoSuchObject, words, place)
     if code in _TOO_LARGE or status == 413:
-        return ValueTooLarge("the file is larger than the bucket takes")
+        words = "the file is larger than the bucket takes"
+        return located(ValueTooLarge, words, place)
     if code in _CODES:
-        return _located(*_CODES[code], address)
+        return located(*_CODES[code], place)
     if status in _STATUSES:
-        return _located(*_STATUSES[status], address)
+        return located(*_STATUSES[status], place)
     if status >= 500:
-        return _located(BackendUnavailable, "it failed, and may recover", address)
-    return _located(BackendError, f"it refused the request ({status})", address)
+        return located(BackendUnavailable, "it failed, and may recover", place)
+    return located(BackendError, f"it refused the request ({status})", place)
 
 
-def _located(kind: type[BackendError], words: str, address: str) -> BackendError:
-    error = kind(f"{address}: {words}")
-    error.place = address
+def located(kind: type[ConfigError], words: str, place: str) -> ConfigError:
+    """An error that says where it is to the owner of the server alone."""
+    error = kind(f"{place}: {words}")
+    error.place = place
     return error

@@ -11,8 +11,8 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from ..errors import (
     BackendUnavailable,
@@ -151,8 +151,20 @@ class VaultStore:
         self._closing.set()
         self._client.close()
 
+    @contextmanager
+    def _apart(self) -> Iterator[None]:
+        """Have errors name the journal to the owner of the server alone."""
+        try:
+            yield
+        except ConfigError as error:
+            place = f"{self.address}: {_JOURNAL}"
+            if str(error).startswith(place):
+                error.place = place
+            raise
+
     def _journal(self) -> Journal:
-        number, text = self._texts.text(_JOURNAL)
+        with self._apart():
+            number, text = self._texts.text(_JOURNAL)
         if not number:
             self._texts.check_mount()
         self._last = Journal.parse(text or "", number)
@@ -167,7 +179,8 @@ class VaultStore:
         journal = self._last
         for _ in range(_MOST_ATTEMPTS):
             after = change(journal)
-            made = self._texts.put(_JOURNAL, after.text(), journal.version)
+            with self._apart():
+                made = self._texts.put(_JOURNAL, after.text(), journal.version)
             if made is not None:
                 self._last = after._replace(version=made)
                 return

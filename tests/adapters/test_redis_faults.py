@@ -192,12 +192,21 @@ class TestRefusals:
         server.call("SET", key, "x")
         before = sorted(server.call("KEYS", "*"))
         words = "a key holds something else"
-        refusal(store, BackendMisconfigured, words)
+        refusal(store, BackendMisconfigured, f"{KEY}: {words}" if key == KEY else words)
         with pytest.raises(BackendMisconfigured, match=f": main/orders/prod: {words}$"):
             store.write(ORDERS, "2", version)
         assert sorted(server.call("KEYS", "*")) == before
         assert server.call("GET", key) == "x"
         assert key == LOG or server.call("ZCARD", LOG) == 1
+
+    def test_a_key_is_for_the_owner(self, server, connect, replica):
+        """Who asks for a bundle is not told which others there are."""
+        connect(server).write(ORDERS, "1", None)
+        server.call("DEL", KEY)
+        server.call("SET", KEY, "x")
+        with pytest.raises(BackendMisconfigured) as caught:
+            asyncio.run(replica(connect(server)).fetch("other", "prod"))
+        assert caught.value.public == "a key holds something else"
 
     def test_out_of_memory(self, server, connect):
         """Nothing is changed; what is there can be read and removed."""

@@ -131,7 +131,7 @@ def test_nothing_is_saved_or_listed(backend):
 def test_a_key_that_is_no_hash(backend, others):
     """It is told, as a failure; other applications are served."""
     others.set("foo", "x")
-    problem = f"{backend.health()['store']}: a key holds something else"
+    problem = f"{backend.health()['store']}: foo: a key holds something else"
     with pytest.raises(BackendMisconfigured, match=f"^{problem}$"):
         found(backend, "foo", "dev")
     refusal = answer(backend, "/foo/dev")

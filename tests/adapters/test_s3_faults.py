@@ -30,7 +30,8 @@ RIGHTS = "the access key has no right to it: it needs s3:ListBucket and s3:GetOb
 REGION = "the bucket is elsewhere: set its region, or the right endpoint"
 CLOCK = "the clock of this machine is wrong: set it, or have it set by NTP"
 LACKS = "it lacks what is asked, such as conditional writes"
-KEY = "/main/orders-prod.yml"
+PATH = "main/orders-prod.yml"
+KEY = f"/{PATH}"
 
 
 @pytest.fixture
@@ -105,23 +106,24 @@ def test_what_cannot_be_listed(gate, bucket, connect, answer, kind, words):
 
 
 SAVES = {
-    "denied": ((403, "AccessDenied"), BackendDenied, f"s3://{{}}: {RIGHTS}"),
-    "lacks-conditions": ((501, "NotImplemented"), BackendMisconfigured, f"s3://{{}}: {LACKS}"),
+    "denied": ((403, "AccessDenied"), BackendDenied, RIGHTS),
+    "lacks-conditions": ((501, "NotImplemented"), BackendMisconfigured, LACKS),
     "too-large": ((400, "EntityTooLarge"), ValueTooLarge, "the file is larger than the bucket takes"),
     "too-large-for-a-proxy": ((413, ""), ValueTooLarge, "the file is larger than the bucket takes"),
-    "slow-down": ((503, "SlowDown"), BackendUnavailable, "s3://{}: it asks for fewer requests"),
-    "cut": ("cut", BackendUnavailable, "s3://{}: it is away"),
+    "slow-down": ((503, "SlowDown"), BackendUnavailable, "it asks for fewer requests"),
+    "cut": ("cut", BackendUnavailable, "it is away"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("answer", "kind", "words"), SAVES.values(), ids=SAVES)
 def test_what_cannot_be_saved(gate, bucket, connect, answer, kind, words):
-    """What was stored is served on."""
+    """What was stored is served on; no client is told where it is."""
     backend = connect(f"s3://{bucket}", **gate.options())
     gate.refuse("PUT", answer)
     with pytest.raises(kind) as caught:
         change(backend, {"a": 2})
-    assert (type(caught.value), str(caught.value)) == (kind, words.format(bucket))
+    assert (type(caught.value), str(caught.value)) == (kind, f"s3://{bucket}: {PATH}: {words}")
+    assert caught.value.public == words
     assert values(backend, "orders", "prod")["orders-prod"] == {"a": 1}
 
 
@@ -157,7 +159,7 @@ def test_equal_bytes_of_another_are_no_save_of_ours(gate, s3_server, bucket, con
 
     with pytest.raises(BackendUnavailable) as caught:
         change(backend, work)
-    assert str(caught.value) == f"s3://{bucket}: it is away"
+    assert str(caught.value) == f"s3://{bucket}: {PATH}: it is away"
 
 
 def test_an_object_that_may_not_be_read(gate, bucket, connect):
@@ -167,7 +169,7 @@ def test_an_object_that_may_not_be_read(gate, bucket, connect):
     assert values(backend, "other") == {"other-default": {"b": 1}}
     with pytest.raises(BackendDenied) as caught:
         values(backend, "orders", "prod")
-    assert str(caught.value) == f"s3://{bucket}: {RIGHTS}"
+    assert (str(caught.value), caught.value.public) == (f"s3://{bucket}: {PATH}: {RIGHTS}", RIGHTS)
     assert values(backend, "orders", "prod")["orders-prod"] == {"a": 1}
 
 
@@ -375,7 +377,7 @@ def test_a_save_whose_answer_is_none(gate, bucket, connect):
     gate.refuse("PUT", (200, "", ""))
     with pytest.raises(BackendMisconfigured) as caught:
         change(backend, {"a": 2})
-    assert str(caught.value) == f"s3://{bucket}: what answers there is no S3"
+    assert str(caught.value) == f"s3://{bucket}: {PATH}: what answers there is no S3"
 
 
 def test_a_listing_of_two_moments(gate, connect):
@@ -398,7 +400,7 @@ def test_an_object_that_the_endpoint_refuses(gate, bucket, connect):
     assert values(backend, "other") == {"other-default": {"b": 1}}
     with pytest.raises(BackendError) as caught:
         values(backend, "orders", "prod")
-    assert str(caught.value) == f"s3://{bucket}: it refused the request (400)"
+    assert str(caught.value) == f"s3://{bucket}: {PATH}: it refused the request (400)"
 
 
 def test_nobody_is_there(connect):
@@ -449,8 +451,10 @@ def test_a_removal_beside_a_save_that_others_change(gate, s3_server, bucket, con
     change(backend, {"a": 5})
     assert stored(backend, *NAMES) == {"a": 5}
     tree = S3Tree(Bucket(f"s3://{bucket}", **gate.options()))
-    with pytest.raises(VersionConflict):
+    with pytest.raises(VersionConflict) as caught:
         tree.change({"main/other.yml": None}, "")
+    words = "the files were changed by someone else meanwhile"
+    assert (str(caught.value), caught.value.public) == (f"s3://{bucket}: main/other.yml: {words}", words)
     tree.close()
 
 

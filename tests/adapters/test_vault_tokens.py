@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
+from backend_contract import change
 from store_contract import ORDERS
 from vault_server import ALL, ROOT, Refused, Token, VaultServer
 
@@ -492,6 +493,26 @@ class TestFaults:
         assert str(caught.value) == f"{store.address}: .rev: it is sealed"
         server.is_sealed = False
         assert store.read() == Snapshot("", {})
+
+    def test_the_journal_is_for_the_owner(self, server, connect):
+        """A client is told what is wrong, and no key that it did not ask for."""
+        backend = StoreBackend(connect(token=ROOT))
+        asyncio.run(backend.open())
+        words = "the token has no right to it"
+        server.broken["POST", f"secret/data/{JOURNAL}"] = 403
+        with pytest.raises(BackendDenied) as caught:
+            change(backend, {"a": 1})
+        assert (str(caught.value), caught.value.public) == (f"{backend.store.address}: .rev: {words}", words)
+        server.broken = {}
+        server.is_sealed = True
+        with pytest.raises(BackendUnavailable) as caught:
+            change(backend, {"a": 1})
+        assert (str(caught.value), caught.value.public) == (f"{backend.store.address}: .rev: it is sealed", "it is sealed")
+        server.broken["GET", f"secret/data/{JOURNAL}"] = None
+        with pytest.raises(BackendUnavailable) as caught:
+            change(backend, {"a": 1})
+        assert str(caught.value) == f"{backend.store.address}: {caught.value.public}"
+        asyncio.run(backend.close())
 
 
 class TestNamespaces:
