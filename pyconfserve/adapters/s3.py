@@ -58,8 +58,7 @@ class S3ConfigBackend(FilesystemConfigBackend):
             ca_file=ca_file,
             timeout=timeout,
         )
-        place = f"{bucket.address} at {endpoint or 'AWS'}"
-        last = LastState(snapshot_file, place) if snapshot_file else None
+        last = LastState(snapshot_file, bucket.identity) if snapshot_file else None
         self._tree = S3Tree(bucket, poll=poll, last=last)
         self._layout = layout
         self._looks = Threads("pyconfserve-s3-look", 2)  # no save keeps it waiting

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from ..addresses import shown
 from ..environment.formats.document import LARGEST_FILE
 from ..errors import (
     BackendMisconfigured,
@@ -88,8 +89,8 @@ class Bucket:
     """The objects below a prefix of a bucket, by their keys below it; thread-safe.
 
     *endpoint* is the URL of an S3 that is not Amazon's. Without *access_key* boto3
-    finds one: in the environment, in its files, as the role of this machine. Raises
-    SettingsError.
+    finds one: in the environment, in its files, as the role of this machine. The
+    `identity` has the endpoint, too. Raises SettingsError.
     """
 
     def __init__(
@@ -115,6 +116,8 @@ class Bucket:
         self._client: Any = _client(
             endpoint, region, (access_key, secret_key), ca_file, timeout
         )
+        where = shown(self._client.meta.endpoint_url)  # boto3 may have found it
+        self.identity = f"{self.address} at {where}"
 
     def objects(self, start: str = "") -> Iterator[tuple[str, Object]]:
         """All that begin so; raises BackendError, also for 100,000 of them."""

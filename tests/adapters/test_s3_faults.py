@@ -280,6 +280,20 @@ def test_a_snapshot_file_that_is_not_served(s3_server, bucket, connect, tmp_path
     assert str(caught.value) == f"the snapshot file {problem}"
 
 
+def test_an_endpoint_of_the_environment_is_another_store(s3_server, bucket, connect, tmp_path, monkeypatch):
+    """What boto3 finds there counts as one of the settings."""
+    options = {**s3_server.options(), "endpoint": "", "snapshot_file": tmp_path / "state"}
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server.endpoint)
+    first = connect(f"s3://{bucket}", **options)
+    asyncio.run(first.open())
+    asyncio.run(first.close())
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_ports(1)[0]}")
+    second = connect(f"s3://{bucket}", **options)
+    with pytest.raises(BackendMisconfigured) as caught:
+        asyncio.run(second.open())
+    assert str(caught.value) == "the snapshot file is of another store"
+
+
 def test_one_that_does_not_answer(s3_server, bucket, connect):
     """It is given up in time, and answers do not wait for it."""
     with Relay(s3_server.port) as relay:
