@@ -81,15 +81,21 @@ class Absences:
         finally:  # who waited may be gone, too
             if not attempt.done():
                 attempt.add_done_callback(lambda late: self._log(number, late))
-        if attempt.done():
+        if attempt.done() and not attempt.cancelled():
             return attempt.result()
         self._lack(number, LATE)
         return nothing
 
     async def _asked(self, number: int, work: Work[Value], nothing: Value) -> Value:
         """What *work* gives, and what it tells of the member."""
+        began = time.monotonic()
         try:
             answer = await work()
+        except asyncio.CancelledError:
+            was_long = time.monotonic() - began > _PATIENCE
+            if was_long and number in self._names:  # the time of who asked was up
+                self._lack(number, LATE)
+            raise
         except ConfigError as error:
             if number not in self._names:
                 raise

@@ -17,12 +17,14 @@ from pyconfserve.composite import CompositeConfigBackend
 from pyconfserve.environment.overlay import Lookup, make_lookup
 from pyconfserve.environment.rendering import content_version
 from pyconfserve.errors import (
+    BackendTimeout,
     BackendUnavailable,
     ConfigNotFound,
     Forbidden,
     InvalidRequest,
 )
 from pyconfserve.store_backend import StoreBackend
+from pyconfserve.timely import TimelyBackend
 
 
 class TestComposite(VersionedContract):
@@ -450,6 +452,36 @@ def test_one_request_waits_a_moment_for_a_member_that_is_away_and_hangs() -> Non
 
     filled_one = filled(1)
     assert asyncio.run(use()) == ([1, 1, 1], True)
+
+
+def test_a_member_that_begins_to_hang_fails_one_answer(caplog: pytest.LogCaptureFixture) -> None:
+    """The deadline of that one tells that it is away; then others go on without it."""
+
+    async def use() -> list[int]:
+        member = Hanging()
+        composite = CompositeConfigBackend([filled_one, member], optional=[1])
+        server = TimelyBackend(composite, timeout=1.2)
+        with pytest.raises(BackendTimeout):
+            await server.find(make_lookup("orders", "prod"))
+        counts = [len((await server.find(make_lookup("orders", one))).sources) for one in ("prod", "dev")]
+        await composite.close()
+        return counts
+
+    filled_one = filled(1)
+    assert asyncio.run(use()) == [1, 0]
+    assert caplog.messages == ["going on without a member, Hanging: the store did not answer in time"]
+
+
+def test_an_attempt_ends_with_its_loop() -> None:
+    """In the next one the member is asked again."""
+    member = Hanging()
+    composite = CompositeConfigBackend([filled(1), member], optional=[1], pause=0, opening=0.0)
+    asyncio.run(member.save(ConfigSource("orders", "prod", "main", {"a": 2})))
+    asyncio.run(composite.open())
+    member.go_on = asyncio.Event()
+    member.go_on.set()
+    assert asyncio.run(counts_of(composite)) == [2]
+    asyncio.run(composite.close())
 
 
 def test_closing_ends_what_waits_for_a_member() -> None:
