@@ -54,7 +54,7 @@ class Followed(Protocol[State]):
     def unpacked(self, document: Any) -> State:
         """The state that was `packed`.
 
-        Raises ValueError, LookupError, TypeError, AttributeError or InvalidRequest for
-        another document.
+        Raises ValueError, LookupError, TypeError, AttributeError, ArithmeticError or
+        InvalidRequest for another document.
         """
         ...

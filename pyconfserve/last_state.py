@@ -18,7 +18,7 @@ from .errors import BackendMisconfigured, InvalidRequest
 
 __all__ = ["LastState"]
 
-_FORMAT = 1
+_FORMAT = 2
 _LARGEST = 1 << 30  # bytes: far above what fits in a replica's memory
 _CONFIRM_EVERY = 60.0  # seconds in which the age of an unchanged state is not renewed
 _ORPHANED = 3600.0  # seconds after which an unfinished file is of a process that died
@@ -54,7 +54,7 @@ class LastState:
             raise self._refused(f"cannot be read: {error.strerror}") from error
         except (
             *(ValueError, LookupError, TypeError, AttributeError),
-            *(InvalidRequest, RecursionError),
+            *(ArithmeticError, InvalidRequest, RecursionError),
         ) as error:
             raise self._refused("is corrupt") from error
 
@@ -85,22 +85,22 @@ class LastState:
             "read": read_at,
             "state": state,
         }
-        _replace(self.path, json.dumps(document).encode("ascii"))
+        _replace(self.path, document)
         self._written = token, read_at
 
     def _refused(self, problem: str) -> BackendMisconfigured:
         return BackendMisconfigured(f"the snapshot file {problem}")
 
 
-def _replace(path: str, data: bytes) -> None:
-    """Put *data* in place of the file at *path*, whole or not at all."""
+def _replace(path: str, document: Any) -> None:
+    """Put *document* in place of the file at *path*, whole or not at all."""
     folder, name = os.path.split(os.path.abspath(path))
     _sweep(folder, name)
     unfinished = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        with os.fdopen(os.open(unfinished, flags, 0o600), "wb") as file:
-            file.write(data)
+        with os.fdopen(os.open(unfinished, flags, 0o600), "w") as file:
+            json.dump(document, file)  # in parts, so that other threads go on
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, path)

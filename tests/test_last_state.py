@@ -59,7 +59,7 @@ def test_it_is_written_now_and_then(file):
         (lambda file: changed(file, state=None), "is corrupt"),
         (lambda file: changed(file, state=["x"]), "is corrupt"),
         (lambda file: changed(file, read="soon"), "is corrupt"),
-        (lambda file: changed(file, format=2), "has another format"),
+        (lambda file: changed(file, format=1), "has another format"),
         (lambda file: changed(file, store="sqlite:///other"), "is of another store"),
         (lambda file: file.chmod(0o620), "may have been written by others"),
         (lambda file: (file.unlink(), file.mkdir()), "cannot be read: Is a directory"),

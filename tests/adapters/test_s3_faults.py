@@ -259,9 +259,10 @@ def test_a_start_from_the_snapshot_file(s3_server, bucket, connect, tmp_path):
         ({"state": None}, "is corrupt"),
         ({"state": {"objects": {"a": [1, 2]}, "ignored": 0}}, "is corrupt"),
         ({"state": {"objects": {"a": ["e", 1, 1.0, "*"]}, "ignored": 0}}, "is corrupt"),
+        ({"state": {"objects": {"a": ["e", float("inf"), 1.0, None]}, "ignored": 0}}, "is corrupt"),
         ({"state": {"objects": {}}}, "is corrupt"),
     ],
-    ids=["endpoint", "none", "object", "bytes", "half"],
+    ids=["endpoint", "none", "object", "bytes", "endless", "half"],
 )
 def test_a_snapshot_file_that_is_not_served(s3_server, bucket, connect, tmp_path, change, problem):
     """Of the same bucket at another endpoint, or changed by hand."""
