@@ -71,6 +71,7 @@ class Replica(Generic[State]):
         self._deafness = ""  # why no notices come
         self._wishes = count(1)
         self._due = self._looked = 0  # wishes
+        self._due_at = 0.0  # when somebody first knew of what is due
         self._late = math.inf  # when nobody waits for the next look any more
         self._opening = threading.Lock()
         self._is_closing = threading.Event()
@@ -88,7 +89,7 @@ class Replica(Generic[State]):
         return (
             self._looked < self._due
             and self._problem is None
-            and time.monotonic() < self._late
+            and time.monotonic() < max(self._late, self._due_at + PATIENCE)
         )
 
     def look_again(self) -> None:
@@ -96,6 +97,8 @@ class Replica(Generic[State]):
 
         Whoever saved has reached the place: where it was away it is asked again now.
         """
+        if self._looked >= self._due:
+            self._due_at = time.monotonic()
         self._due = next(self._wishes)
         if self._problem is not None:
             self._is_back.set()
@@ -180,7 +183,7 @@ class Replica(Generic[State]):
     def take(self, state: State, changed: Iterable[BundleName] = ()) -> None:
         """Let *state* be what is there; whoever calls this holds the lock."""
         before = self.state
-        if before is not None and before is not state:
+        if before is not None and before.token != state.token:
             for sight in tuple(self.sights):
                 sight()
         self.state = state

@@ -236,6 +236,24 @@ class TestDue:
         assert not replica.is_due
 
 
+    def test_a_save_in_the_middle_of_a_look_that_lasts_is_waited_for(self, follow):
+        """The patience is with what is due, however long a look before it takes."""
+        store = deaf(kind=Counting)
+        replica = follow(store)
+        replica.open()
+        store.flows.clear()
+        with ThreadPoolExecutor(1) as threads:
+            look = threads.submit(replica.look)
+            assert store.is_asked.acquire(timeout=SOON)
+            until(lambda: time.monotonic() > replica._late)
+            replica.look_again()
+            assert replica.is_due
+            until(lambda: not replica.is_due)
+            replica.look_again()
+            assert not replica.is_due
+            store.flows.set()
+            look.result(SOON)
+
     def test_a_look_that_lasts_is_waited_for_by_some(self, follow):
         """Who asks while it is late already is answered at once."""
         store = deaf(kind=Counting)
