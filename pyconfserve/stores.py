@@ -32,9 +32,6 @@ def store_backend(settings: Settings) -> ConfigBackend:
     """
     address, kind = _address(settings), settings.backend_type
     if settings.store_layout:
-        if settings.snapshot:
-            problem = "it holds bundles of our own layout, and these are not"
-            raise SettingsError(problem, f"{PREFIX}backend.snapshot")
         return _as_others_wrote_it(address, settings)
     if kind == "s3":
         return _s3(address, settings)
@@ -153,6 +150,9 @@ def _as_others_wrote_it(uri: str, settings: Settings) -> ConfigBackend:
         raise SettingsError(f"{expected} for {kind}", f"{PREFIX}backend.layout")
     options = _options(settings, known)
     if kind == "vault":
+        if settings.snapshot:
+            problem = "the secrets of others are never kept in a file"
+            raise SettingsError(problem, f"{PREFIX}backend.snapshot")
         from .adapters.vault_paths import VaultConfigBackend
 
         return VaultConfigBackend(
@@ -164,6 +164,7 @@ def _as_others_wrote_it(uri: str, settings: Settings) -> ConfigBackend:
         uri,
         layout=layout,
         poll=settings.store_poll,
+        snapshot_file=settings.snapshot or None,
         **_token(settings),
         **_files(settings),
         **options,

@@ -97,7 +97,7 @@ def test_a_store_has_the_label_of_the_settings(tmp_path):
         ({"type": "consul", "uri": "consul://h", "layout": "yaml", "options": {"key": "x"}}, "options.key: expected profile-separator or data-key"),
         ({"type": "vault", "uri": "vault://h", "layout": "spring", "options": {"enable-label": "x"}}, "options.enable-label: expected true or false"),
         ({"type": "s3", "uri": "s3://b", "layout": "spring"}, "layout: there is none for s3"),
-        ({"type": "consul", "uri": "consul://h", "layout": "yaml", "snapshot": "x"}, "snapshot: it holds bundles of our own layout, and these are not"),
+        ({"type": "vault", "uri": "vault://h/secret", "layout": "spring", "snapshot": "x"}, "snapshot: the secrets of others are never kept in a file"),
     ],
 )
 def test_what_is_wrong_names_the_setting(backend, problem):

@@ -6,6 +6,7 @@ Consul, and the last good state is served while that is away.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
@@ -53,8 +54,8 @@ class _Layout:
     ) -> None:
         self.address = keys.address
         self.problems: Mapping[BundleName, DocumentError] = {}
-        self.contexts: Iterable[str] = ()
-        self.token = keys.token
+        self.contexts: Iterable[str] | None = None
+        self.identity = " ".join((keys.address, layout, separator, data_key))
         self.wait = keys.wait
         self.close = keys.close
         self._keys = keys
@@ -62,6 +63,10 @@ class _Layout:
         self._separator = separator
         self._data_key = data_key
         self._known: Mapping[tuple[str, ...], _Read] = {}
+
+    def token(self) -> str:
+        """That of Consul; "" where a snapshot was taken for what nobody has read."""
+        return "" if self.contexts is None else self._keys.token()
 
     def read(self) -> Snapshot:
         """All bundles of one moment; what is as it was is not parsed again."""
@@ -127,6 +132,7 @@ class ConsulConfigBackend:
         client_key: str | None = None,
         timeout: float = TIMEOUT,
         poll: float = POLL,
+        snapshot_file: str | os.PathLike[str] | None = None,
         profile_separator: str = ",",
         data_key: str = "data",
     ) -> None:
@@ -147,7 +153,9 @@ class ConsulConfigBackend:
         )
         separator = "-" if layout == "files" else profile_separator
         self._layout = _Layout(keys, layout, separator, data_key)
-        self._bundles = StoreBackend(self._layout, poll=poll)
+        self._bundles = StoreBackend(
+            self._layout, poll=poll, snapshot_file=snapshot_file
+        )
 
     async def open(self) -> None:
         """Read all, and follow it; raises BackendError when Consul is away."""
@@ -226,7 +234,7 @@ class ConsulConfigBackend:
         Any dash of theirs may stand before a profile.
         """
         bundles = await self._bundles.list()
-        if self._layout.name != "files":
+        if self._layout.name != "files" or self._layout.contexts is None:
             return bundles
         files = DictTree({f"{context}.yml": b"" for context in self._layout.contexts})
         names = {*list_folder(files, "", DEFAULT_LABEL, {})}

@@ -5,7 +5,7 @@ import json
 
 import pytest
 from consul_server import ConsulServer
-from store_servers import until
+from store_servers import Relay, until
 
 from pyconfserve.adapters.consul_layouts import ConsulConfigBackend
 from pyconfserve.backend import ConfigSource
@@ -13,6 +13,7 @@ from pyconfserve.capabilities import VersionedBackend
 from pyconfserve.environment.overlay import make_lookup
 from pyconfserve.errors import (
     BackendDenied,
+    BackendMisconfigured,
     BackendUnavailable,
     DocumentError,
     InvalidRequest,
@@ -293,6 +294,27 @@ class TestFollowing:
         """It is told at once."""
         with pytest.raises(BackendUnavailable, match="the connection was refused"):
             connect("yaml", uri="consul://127.0.0.1:1")
+
+    def test_a_start_from_the_snapshot_file(self, connect, put, consul_server, consul_url, tmp_path):
+        """What was there is served, and all is read anew when Consul is back."""
+        file = tmp_path / "state"
+        put("my-app.yml", "a: 1")
+        put("my-app-dev.yml", "a: [")
+        with Relay(consul_server.port) as relay:
+            url = consul_url.replace(f":{consul_server.port}/", f":{relay.port}/")
+            first = connect("files", url, snapshot_file=file)
+            asyncio.run(first.close())
+            relay.cut()
+            backend = connect("files", url, snapshot_file=file)
+            assert fetched(backend, "my-app", "default") == {"a": 1}
+            with pytest.raises(BackendMisconfigured, match="is of another store"):
+                connect("yaml", url, snapshot_file=file)
+            relay.mend()
+            asyncio.run(backend.refresh())
+            with pytest.raises(DocumentError, match=r"my-app-dev\.yml"):
+                fetched(backend, "my-app", "dev")
+            names = [(one.application, one.profile) for one in asyncio.run(backend.list())]
+            assert sorted(names) == [("my-app", "default"), ("my-app", "dev")]
 
 
 HIDDEN = "the token may not read all below the prefix: it needs key_prefix, policy read"
