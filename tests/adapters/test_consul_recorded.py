@@ -580,7 +580,7 @@ class TestSpringsKeys:
             assert found == ConfigSource(application, profile, "any", properties)
         assert asyncio.run(backend.fetch("nobody", "dev")) is None
         listed = {f"{one.application}/{one.profile}" for one in asyncio.run(backend.list())}
-        assert listed == LAYOUTS[layout].keys()
+        assert listed == LAYOUTS[layout].keys() - {"foo-dev/default"}  # one file is one bundle
 
     def test_an_answer(self, springs, backend, layout):
         """Its stamp holds, as nothing changes; looking again reads the token alone."""
