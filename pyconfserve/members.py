@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .errors import SettingsError
 from .roots import settings_of
-from .setting_kinds import boolean, label
+from .setting_kinds import boolean, checked, label
 from .settings import PREFIX, Settings
 from .settings_sources import collect_below, relaxed
 
@@ -89,7 +89,10 @@ def _member(given: str | Mapping[str, Any], key: str, of: Settings) -> Member:
         if relaxed(name) in names
     }
     rest = {name: value for name, value in given.items() if relaxed(name) not in names}
-    parsed = {name: _parsed(name, value, key) for name, value in own.items()}
+    parsed: dict[str, Any] = {
+        name: checked(_OWN[name], value, f"{PREFIX}{key}.{name}")
+        for name, value in own.items()
+    }
     try:
         fields = collect_below("backend", rest, _OWN)
     except SettingsError as error:
@@ -106,10 +109,3 @@ def _member(given: str | Mapping[str, Any], key: str, of: Settings) -> Member:
         parsed.get("required", True),
         parsed.get("writable", False),
     )
-
-
-def _parsed(name: str, value: Any, key: str) -> Any:
-    try:
-        return _OWN[name](value)
-    except ValueError as error:
-        raise SettingsError(str(error), f"{PREFIX}{key}.{name}") from error

@@ -18,7 +18,7 @@ from .environment import placeholders
 from .environment.properties import flatten
 from .environment.values import text_of
 from .errors import SettingsError
-from .setting_kinds import boolean
+from .setting_kinds import boolean, checked
 from .settings_sources import nearest, read_file, relaxed
 
 __all__ = ["Find", "read_local", "remote_options"]
@@ -80,12 +80,12 @@ def remote_options(find: Find, environ: Mapping[str, str]) -> dict[str, Any] | N
     options: dict[str, Any] = {"application": "application"}  # as Spring's clients
     if not url:
         url, options["label"] = said("spring url"), None  # None is the server's own
-    if not url or not _switch(said("enabled") or "true", "enabled"):
+    if not url or not checked(boolean, said("enabled") or "true", "enabled"):
         return None
     options |= {name: text for name in _PASSED_ON if (text := said(name))}
     if token := said("token"):
         options["headers"] = {"X-Config-Token": token}
-    fail_fast = _switch(said("fail_fast"), "fail-fast")
+    fail_fast = checked(boolean, said("fail_fast"), "fail-fast")
     return {"url": url, **options, "fail_fast": fail_fast}
 
 
@@ -171,10 +171,3 @@ def _imported(text: str, key: str, uri: str) -> str:
             raise SettingsError("an address here has no query: use settings", key)
         addresses.append(address)
     return ",".join(addresses)
-
-
-def _switch(text: str, key: str) -> bool:
-    try:
-        return boolean(text)
-    except ValueError as error:
-        raise SettingsError(str(error), key) from error

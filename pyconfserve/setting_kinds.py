@@ -1,18 +1,19 @@
 """What the values of settings may be: each function makes one from a text or a tree.
 
-They raise ValueError, which says what was expected.
+They raise ValueError, which says what was expected; `checked` names the setting, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from .environment import names
-from .errors import InvalidRequest
+from .errors import InvalidRequest, SettingsError
 
 __all__ = [
     "boolean",
+    "checked",
     "count",
     "interval",
     "label",
@@ -29,6 +30,18 @@ __all__ = [
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "")
 _MOST = 256  # of anything that is counted
+
+Value = TypeVar("Value")
+
+
+def checked(
+    kind: Callable[[Any], Value], value: Any, key: str, source: str = ""
+) -> Value:
+    """What *kind* makes of a value at *key* of *source*; raises SettingsError."""
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise SettingsError(str(error), key, source) from error
 
 
 def text(value: Any) -> str:

@@ -12,6 +12,7 @@ from .addresses import store_type
 from .environment import formats, placeholders, properties
 from .environment.activation import is_active
 from .errors import ConfigError, InvalidRequest, SettingsError
+from .setting_kinds import checked
 from .settings import PREFIX, Settings, variable_of
 
 __all__ = [
@@ -42,12 +43,8 @@ _TREES = [relaxed(PREFIX + key) for key in _MAPS]
 
 def parse_setting(setting: Field[Any], value: Any, source: str) -> Any:
     """The value of one setting as its type; raises SettingsError with *source*."""
-    try:
-        return setting.metadata["parse"](value)
-    except ValueError as error:
-        raise SettingsError(
-            str(error), PREFIX + setting.metadata["key"], source
-        ) from error
+    about = setting.metadata
+    return checked(about["parse"], value, PREFIX + about["key"], source)
 
 
 def parse_fields(values: Mapping[str, Any], source: str) -> dict[str, Any]:

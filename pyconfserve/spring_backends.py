@@ -11,7 +11,7 @@ from .composite import CompositeConfigBackend
 from .environment.overlay import DEFAULT_LABEL, SPRING
 from .errors import SettingsError
 from .filesystem import FilesystemConfigBackend
-from .setting_kinds import boolean
+from .setting_kinds import boolean, checked
 from .settings import Settings
 from .settings_sources import nearest, relaxed
 from .spring_git import GitDefaults, make_git_backend
@@ -230,10 +230,7 @@ def _order(values: Mapping[str, str], kind: str) -> int:
 
 
 def _is_on(values: Mapping[str, str], key: str, default: str = "true") -> bool:
-    try:
-        return boolean(values.get(key, default))
-    except ValueError as error:
-        raise SettingsError(str(error), key) from error
+    return checked(boolean, values.get(key, default), key)
 
 
 _PROFILES = {

@@ -14,7 +14,7 @@ from .addresses import WEB
 from .environment import names
 from .environment.overlay import DEFAULT_LABEL
 from .errors import InvalidRequest, SettingsError
-from .setting_kinds import boolean
+from .setting_kinds import boolean, checked
 from .spring_git_names import INHERITED, REPOS, WITHOUT_EFFECT
 
 if TYPE_CHECKING:
@@ -116,10 +116,7 @@ class _Given(NamedTuple):
         return self.values.get(name, default).strip()
 
     def is_on(self, name: str, default: str = "false") -> bool:
-        try:
-            return boolean(self.text(name, default))
-        except ValueError as error:
-            raise self.error(name, str(error)) from error
+        return checked(boolean, self.text(name, default), self.start + name)
 
     def number(self, name: str) -> int:
         text = self.text(name, "0")

@@ -7,7 +7,7 @@ from typing import Any
 
 from .backend import ConfigBackend
 from .errors import SettingsError
-from .setting_kinds import boolean
+from .setting_kinds import boolean, checked
 
 __all__ = ["DATASOURCE", "JDBC_NAMES", "jdbc_backend"]
 
@@ -18,6 +18,10 @@ JDBC_NAMES = (
     *("sql", "sql-without-profile", "default-label", "config-incomplete"),
     *("fail-on-error", "order", "enabled"),
 )
+_SWITCHES = {
+    "config-incomplete": ("config_incomplete", "false"),
+    "fail-on-error": ("fail_on_error", "true"),
+}
 _KEYWORDS = {
     "sql": "sql",
     "sql-without-profile": "sql_without_profile",
@@ -41,18 +45,15 @@ def jdbc_backend(
     }
     from .adapters.jdbc import JdbcConfigBackend
 
+    switches: dict[str, Any] = {
+        word: checked(boolean, given.get(name, default), start + name)
+        for name, (word, default) in _SWITCHES.items()
+    }
+
     return JdbcConfigBackend(
         url,
         username=username or None,
         password=password or None,
-        config_incomplete=_is_on(given, "config-incomplete", start, default="false"),
-        fail_on_error=_is_on(given, "fail-on-error", start, default="true"),
+        **switches,
         **options,
     )
-
-
-def _is_on(given: Mapping[str, str], name: str, start: str, *, default: str) -> bool:
-    try:
-        return boolean(given.get(name, default))
-    except ValueError as error:
-        raise SettingsError(str(error), start + name) from error

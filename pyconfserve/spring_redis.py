@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from .backend import ConfigBackend
 from .errors import SettingsError
-from .setting_kinds import boolean
+from .setting_kinds import boolean, checked
 
 __all__ = ["REDIS", "REDIS_NAMES", "redis_backend"]
 
@@ -52,7 +52,9 @@ def redis_backend(values: Mapping[str, str]) -> ConfigBackend:
 
 def _uri(given: Mapping[str, str]) -> str:
     """The address that the parts make; raises SettingsError."""
-    scheme = "rediss" if _is_on(given["ssl.enabled"]) else "redis"
+    name = "ssl.enabled"
+    is_tls = checked(boolean, given[name] or "false", _START + name)
+    scheme = "rediss" if is_tls else "redis"
     host = given["host"].strip() or "localhost"
     if ":" in host and not host.startswith("["):
         host = f"[{host}]"
@@ -67,10 +69,3 @@ def _number(text: str, name: str) -> str:
     if not re.fullmatch("[0-9]{0,5}", text.strip()):
         raise SettingsError("expected a whole number", _START + name)
     return text.strip()
-
-
-def _is_on(text: str) -> bool:
-    try:
-        return boolean(text or "false")
-    except ValueError as error:
-        raise SettingsError(str(error), f"{_START}ssl.enabled") from error

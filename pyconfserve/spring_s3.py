@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from .backend import ConfigBackend
 from .errors import SettingsError
-from .setting_kinds import boolean
+from .setting_kinds import boolean, checked
 
 __all__ = ["S3_NAMES", "s3_backend"]
 
@@ -35,7 +35,8 @@ def s3_backend(
             "out, or set use-directory-layout"
         )
         raise SettingsError(problem, f"{start}search-paths")
-    in_folders = _is_on(given, "use-directory-layout", start)
+    name = "use-directory-layout"
+    in_folders = checked(boolean, given.get(name, "false"), start + name)
     from .adapters.s3 import S3ConfigBackend
     from .adapters.s3_spring import Layout
 
@@ -48,10 +49,3 @@ def s3_backend(
         )
     except SettingsError as error:
         raise SettingsError(error.problem, start.removesuffix(".")) from error
-
-
-def _is_on(given: Mapping[str, str], name: str, start: str) -> bool:
-    try:
-        return boolean(given.get(name, "false"))
-    except ValueError as error:
-        raise SettingsError(str(error), start + name) from error

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from .backend import ConfigBackend
 from .errors import SettingsError
-from .setting_kinds import boolean
+from .setting_kinds import boolean, checked
 
 __all__ = ["VAULT_NAMES", "vault_backend"]
 
@@ -39,6 +39,7 @@ _TEXTS = {
     "default-label": "default_label",
     "namespace": "namespace",
 }
+_SWITCHES = {"enable-label": "enable_label", "full-key-path": "full_key_path"}
 _ROLE = {
     "app-role.role-id": "role_id",
     "app-role.secret-id": "secret_id",
@@ -65,14 +66,17 @@ def vault_backend(
     texts: dict[str, Any] = {
         word: given[name] for name, word in _TEXTS.items() if name in given
     }
+    switches: dict[str, Any] = {
+        word: checked(boolean, given.get(name, "false"), start + name)
+        for name, word in _SWITCHES.items()
+    }
     from .adapters.vault_paths import VaultConfigBackend
 
     try:
         return VaultConfigBackend(
             _uri(given, start),
             kv_version=_VERSIONS[version],
-            enable_label=_is_on(given, "enable-label", start),
-            full_key_path=_is_on(given, "full-key-path", start),
+            **switches,
             **texts,
             **_login(given, start),
         )
@@ -116,10 +120,3 @@ def _login(given: Mapping[str, str], start: str) -> dict[str, Any]:
     if way and not token:
         raise SettingsError("expected a token", f"{start}token")
     return {"token": token}
-
-
-def _is_on(given: Mapping[str, str], name: str, start: str) -> bool:
-    try:
-        return boolean(given.get(name, "false"))
-    except ValueError as error:
-        raise SettingsError(str(error), start + name) from error
