@@ -15,12 +15,19 @@ from .addresses import STORES, store_type
 from .backend import ConfigBackend
 from .environment.overlay import DEFAULT_LABEL
 from .errors import SettingsError
-from .setting_kinds import boolean, text
+from .setting_kinds import boolean, checked, text
 from .settings import PREFIX, Settings
 from .store import Store
 from .store_backend import StoreBackend
 
-__all__ = ["KINDS", "LAYOUTS", "password_of", "postgresql_uri", "store_backend"]
+__all__ = [
+    "KINDS",
+    "LAYOUTS",
+    "bucket_options",
+    "password_of",
+    "postgresql_uri",
+    "store_backend",
+]
 
 Kind = Callable[[Any], Any]  # of setting_kinds
 
@@ -179,10 +186,7 @@ def _options(settings: Settings, known: Mapping[str, Kind]) -> dict[str, Any]:
         key = f"{PREFIX}backend.options.{spelt}"
         if spelt not in known:
             raise SettingsError(f"expected {' or '.join(known)}", key)
-        try:
-            found[name] = known[spelt](value)
-        except ValueError as error:
-            raise SettingsError(str(error), key) from error
+        found[name] = checked(known[spelt], value, key)
     return found
 
 
@@ -191,15 +195,22 @@ def _s3(uri: str, settings: Settings) -> ConfigBackend:
 
     return S3ConfigBackend(
         uri,
-        endpoint=settings.store_endpoint,
-        region=settings.store_region,
-        access_key=settings.store_username,
-        secret_key=password_of(settings),
         label=settings.label or DEFAULT_LABEL,
         poll=settings.store_poll,
-        ca_file=settings.store_ca_file or None,
         snapshot_file=settings.snapshot or None,
+        **bucket_options(settings),
     )
+
+
+def bucket_options(settings: Settings) -> dict[str, Any]:
+    """Where a bucket is, and who asks; raises SettingsError for a file of a secret."""
+    return {
+        "endpoint": settings.store_endpoint,
+        "region": settings.store_region,
+        "access_key": settings.store_username,
+        "secret_key": password_of(settings),
+        "ca_file": settings.store_ca_file or None,
+    }
 
 
 def _files(settings: Settings) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import SettingsError
-from ..stores import password_of
+from ..stores import bucket_options
 from .options import read_options
 from .output import write
 
@@ -32,14 +32,7 @@ def run_race(root: str, settings_file: str | None) -> int:
     from ..adapters.s3_client import Bucket
     from ..adapters.s3_race import ROUNDS, WRITERS, race
 
-    bucket = Bucket(
-        root,
-        endpoint=settings.store_endpoint,
-        region=settings.store_region,
-        access_key=settings.store_username,
-        secret_key=password_of(settings),
-        ca_file=settings.store_ca_file or None,
-    )
+    bucket = Bucket(root, **bucket_options(settings))
     print(
         f"pyconfserve: {WRITERS} writers count up one object, {ROUNDS} times each",
         file=sys.stderr,
