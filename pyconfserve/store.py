@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol, runtime_checkable
 from urllib.parse import quote, unquote
 
 from .environment.properties import Tree, check_tree, flatten
-from .errors import DocumentError, InvalidRequest
+from .errors import DocumentError, InvalidRequest, ValueTooLarge
 from .files import BundleName, bundle_name
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "encode",
     "key_of",
     "name_of",
+    "sized",
 ]
 
 
@@ -209,6 +210,15 @@ def key_of(name: BundleName) -> str:
     return "/".join(
         quote(part, safe="") for part in (name.label, name.application, name.profile)
     )
+
+
+def sized(key: str, text: str | None, limit: int) -> bytes:
+    """The bytes of *text*, none of None; raises ValueTooLarge above *limit* of them."""
+    data = b"" if text is None else text.encode("utf-8")
+    if len(data) > limit:
+        size = f"{len(data)} bytes, expected at most {limit}"
+        raise ValueTooLarge(f"the text of {key} has {size}")
+    return data
 
 
 def name_of(key: str) -> BundleName:

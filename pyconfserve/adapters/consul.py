@@ -10,9 +10,9 @@ import hashlib
 import re
 from contextlib import suppress
 
-from ..errors import BackendDenied, InvalidRequest, ValueTooLarge, VersionConflict
+from ..errors import BackendDenied, InvalidRequest, VersionConflict
 from ..files import BundleName
-from ..store import Record, Snapshot, key_of, name_of
+from ..store import Record, Snapshot, key_of, name_of, sized
 from .consul_answers import Pair
 from .consul_keys import ConsulKeys
 from .json_http import TIMEOUT
@@ -76,10 +76,8 @@ class ConsulStore:
         self, name: BundleName, text: str | None, version: str | None
     ) -> str | None:
         """Put or remove a key whose index is that of *version*, 0 for no key."""
-        key, value = key_of(name), b"" if text is None else text.encode("utf-8")
-        if len(value) > self.limit:
-            size = f"{len(value)} bytes, expected at most {self.limit}"
-            raise ValueTooLarge(f"the text of {key} has {size}")
+        key = key_of(name)
+        value = sized(key, text, self.limit)
         index = _index_of(version)
         if index is None:
             raise _conflict(self._keys.get(key))

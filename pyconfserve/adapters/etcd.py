@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ..errors import InvalidRequest, ValueTooLarge, VersionConflict
 from ..files import BundleName
-from ..store import Record, Snapshot, key_of, name_of
+from ..store import Record, Snapshot, key_of, name_of, sized
 from .etcd_gateway import Gateway, parse_place
 
 __all__ = ["EtcdStore"]
@@ -120,10 +120,8 @@ class EtcdStore:
         self, name: BundleName, text: str | None, version: str | None
     ) -> str | None:
         """Put or delete a key whose revision is that of *version*, 0 for no key."""
-        short, value = key_of(name), b"" if text is None else text.encode("utf-8")
-        if len(value) > self.limit:
-            size = f"{len(value)} bytes, expected at most {self.limit}"
-            raise ValueTooLarge(f"the text of {short} has {size}")
+        short = key_of(name)
+        value = sized(short, text, self.limit)
         key = {"key": _encoded(self._prefix + short)}
         put = {"request_put": {**key, "value": _encoded(value)}}
         seen = "0" if version is None else version.partition("-")[0]

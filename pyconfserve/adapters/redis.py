@@ -19,11 +19,10 @@ from ..errors import (
     BackendError,
     BackendUnavailable,
     InvalidRequest,
-    ValueTooLarge,
     VersionConflict,
 )
 from ..files import BundleName
-from ..store import Record, Snapshot, key_of, name_of
+from ..store import Record, Snapshot, key_of, name_of, sized
 from .redis_client import TIMEOUT, make_client, parse_place, piped, translated, wake
 from .redis_scripts import LOST, SINCE, WRITE
 
@@ -124,10 +123,7 @@ class RedisStore:
     ) -> str | None:
         """Run the script that compares and sets; durable as far as Redis is."""
         key = key_of(name)
-        size = 0 if text is None else len(text.encode("utf-8"))
-        if size > self.limit:
-            problem = f"{size} bytes, expected at most {self.limit}"
-            raise ValueTooLarge(f"the text of {key} has {problem}")
+        sized(key, text, self.limit)
         expected = "" if version is None else version or _NONE
         keys = (self._bundles + key, self._index, self._log)
         options = (expected, secrets.token_hex(6), self._channel, _LOGGED)

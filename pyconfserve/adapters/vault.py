@@ -18,10 +18,9 @@ from ..errors import (
     BackendUnavailable,
     ConfigError,
     InvalidRequest,
-    ValueTooLarge,
 )
 from ..files import BundleName
-from ..store import Record, Snapshot, key_of, name_of
+from ..store import Record, Snapshot, key_of, name_of, sized
 from .vault_client import TIMEOUT, VaultClient, parse_vault
 from .vault_journal import Journal
 from .vault_texts import VaultTexts, version_of
@@ -120,10 +119,7 @@ class VaultStore:
     ) -> str | None:
         """Add a version to a secret that has *version*; an empty one removes it."""
         key = key_of(name)
-        size = 0 if text is None else len(text.encode("utf-8"))
-        if size > self.limit:
-            problem = f"{size} bytes, expected at most {self.limit}"
-            raise ValueTooLarge(f"the text of {key} has {problem}")
+        sized(key, text, self.limit)
         number = self._texts.expected(key, version)
         mark = secrets.token_hex(6)
         self._note(lambda journal: journal.begun(mark, _id(), key, time.time()))
