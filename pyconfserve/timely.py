@@ -7,6 +7,7 @@ of backend it has is nobody's concern here either.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable
+from copy import copy
 from typing import Any, TypeVar
 
 from .backend import (
@@ -63,9 +64,8 @@ class TimelyBackend:
 
         What was found with the credentials of one request is shared with no other.
         """
-        other = TimelyBackend(backend)
-        other.saves = self.saves
-        other._reading, other._saving = self._reading, self._saving
+        other = copy(self)
+        other.backend, other._counted, other._flights = backend, None, Flights()
         return other
 
     async def find(self, lookup: Lookup) -> Found:
