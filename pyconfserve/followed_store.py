@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .files import BundleName
@@ -18,19 +19,19 @@ class FollowedStore:
         self.address = store.address
         self._store = store
 
-    def read(self, before: State | None) -> tuple[State, list[BundleName]]:
+    def read(self, before: State | None) -> tuple[State, Iterable[BundleName]]:
         """What there is, by what changed where the store tells that, and its names."""
         if before is None:
-            return state_of(self._store.read()), []
+            return state_of(self._store.read()), ()
         if self._store.token() == before.token:
-            return before, []
+            return before, ()
         if isinstance(self._store, DeltaStore):
             delta = self._store.since(before.token)
             if delta is not None:
                 after = before.with_changes(delta)
-                return after, after.changed(before, delta.records)
+                return after, _changed(before, after, delta.records)
         after = state_of(self._store.read(), before)
-        return after, after.changed(before)
+        return after, _changed(before, after)
 
     def wait(self, state: State, seconds: float) -> None:
         """Return at a notice of the store, and after *seconds*; raises BackendError."""
@@ -60,3 +61,10 @@ class FollowedStore:
             for key, (text, version) in document["records"].items()
         }
         return state_of(Snapshot(str(document["token"]), records))
+
+
+def _changed(
+    before: State, after: State, names: Iterable[BundleName] | None = None
+) -> Iterator[BundleName]:
+    """What State.changed gives, once anybody asks: it may look at every bundle."""
+    yield from after.changed(before, names)
