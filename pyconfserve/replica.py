@@ -79,9 +79,9 @@ class Replica(Generic[State]):
         self._thread: threading.Thread | None = None
 
     @property
-    def is_open(self) -> bool:
-        """Whether the place is followed."""
-        return self._thread is not None
+    def followed_state(self) -> State | None:
+        """The state, None where the place is not followed yet."""
+        return None if self._thread is None else self.state
 
     @property
     def is_due(self) -> bool:

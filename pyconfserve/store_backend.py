@@ -90,8 +90,8 @@ class StoreBackend:
         await asyncio.to_thread(self._replica.close)
 
     async def _opened(self) -> State:
-        state = self._replica.state
-        if state is None or not self._replica.is_open:
+        state = self._replica.followed_state
+        if state is None:
             state = await self._looks.run((), self._replica.open)
         return state
 
@@ -102,10 +102,7 @@ class StoreBackend:
 
     async def _latest(self, state: State) -> State:
         """What the store has now; *state* where it does not tell soon."""
-        with suppress(BackendError, TimeoutError):
-            async with asyncio.timeout(PATIENCE):
-                return await self._looks.run((), self._replica.look)
-        return state
+        return await self._looks.soon(PATIENCE, self._replica.look) or state
 
     async def fetch(
         self, application: str, profile: str, label: str = DEFAULT_LABEL

@@ -14,10 +14,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from .bulkhead import FULL, MOST, TOO_MANY
-from .errors import BackendUnavailable
+from .errors import BackendError, BackendUnavailable
 
 __all__ = ["MOST_THREADS", "Threads"]
 
@@ -107,6 +108,15 @@ class Threads:
         finally:
             if call.watch is not None:
                 call.watch.cancel()
+
+    async def soon(
+        self, seconds: float, work: Callable[..., Value], *arguments: Any
+    ) -> Value | None:
+        """What `run` gives; None where that fails by the backend, or takes longer."""
+        with suppress(BackendError, TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await self.run((), work, *arguments)
+        return None
 
     async def close(self) -> None:
         """End the threads that wait, and wait a while for those that do not.

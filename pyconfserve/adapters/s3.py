@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Hashable, Mapping
-from contextlib import suppress
 from typing import Any
 
 from ..backend import ConfigSource, Found, FoundFile
 from ..environment.overlay import DEFAULT_LABEL, OWN, Lookup, Slot
-from ..errors import BackendError
 from ..files import BundleName, Location, WritableTree, bundle_name, candidates
 from ..filesystem import FilesystemConfigBackend
 from ..last_state import LastState
@@ -89,9 +87,7 @@ class S3ConfigBackend(FilesystemConfigBackend):
     async def _latest(self) -> None:
         """See what others are known to have saved, if the bucket tells soon."""
         if self._tree.is_due:
-            with suppress(BackendError, TimeoutError):
-                async with asyncio.timeout(PATIENCE):
-                    await self._looks.run((), self._tree.look)
+            await self._looks.soon(PATIENCE, self._tree.look)
 
     async def sources(self, lookup: Lookup) -> Found:
         """All that the bucket has for it; raises DocumentError, BackendError."""
@@ -125,9 +121,7 @@ class S3ConfigBackend(FilesystemConfigBackend):
     ) -> Stored | None:
         """The bundle as the bucket has it now; while that is away, as it had it."""
         starts = self._starts(bundle_name(application, profile, label))
-        with suppress(BackendError, TimeoutError):
-            async with asyncio.timeout(PATIENCE):
-                await self._looks.run((), self._tree.look_at, starts)
+        await self._looks.soon(PATIENCE, self._tree.look_at, starts)
         return await super().stored(application, profile, label)
 
     def _change(

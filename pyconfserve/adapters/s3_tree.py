@@ -106,10 +106,7 @@ class S3Tree:
 
     def _present(self) -> Files:
         """What the last look found; the first one opens it. Raises BackendError."""
-        files = self._replica.state
-        if files is None or not self._replica.is_open:
-            files = self._replica.open()
-        return files
+        return self._replica.followed_state or self._replica.open()
 
     def read(self, path: str, limit: int = LARGEST_FILE) -> PlainFile | None:
         """The file at *path*; what is not held in memory comes from the store.
