@@ -10,12 +10,14 @@ The backend is empty, and takes saves under the labels `main` and `v2`.
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
 from pyconfserve.backend import ConfigBackend, ConfigSource, VersionedBackend
 from pyconfserve.environment.patching import patched
 from pyconfserve.errors import (
+    BackendUnavailable,
     ConfigNotFound,
     Forbidden,
     InvalidRequest,
@@ -161,6 +163,20 @@ def listed(backend):
         (source.application, source.profile, source.label)
         for source in asyncio.run(backend.list())
     )
+
+
+def properties(backend, *names):
+    """What a fetch gives, of NAMES where none are named; None for nothing."""
+    found = asyncio.run(backend.fetch(*(names or NAMES)))
+    return None if found is None else dict(found.properties)
+
+
+def is_up_to_date(backend):
+    """Whether a look at its store succeeds now."""
+    with suppress(BackendUnavailable):
+        asyncio.run(backend.refresh())
+        return True
+    return False
 
 
 class BackendContract:

@@ -29,6 +29,16 @@ STRANGE = [
 ]
 TEXTS = ['{"a":"\\u0000"}', "Zürich 東京 🙂 \U0010ffff", "%s %(a)s :a ? '\"\\", "x" * 2_000_000]  # fmt: skip
 WRITERS, TIMES = 8, 20
+SOON = 5.0  # seconds in which a store tells of a change, on any machine
+LONG = 30.0  # seconds that nobody waits for
+
+
+def texts(snapshot):
+    """The text of each record, None for one that is gone."""
+    return {
+        name: None if record is None else record.text
+        for name, record in snapshot.records.items()
+    }
 
 
 class StoreContract:
@@ -100,7 +110,8 @@ class StoreContract:
 
     def test_names_and_texts_come_back_as_they_were(self, store):
         """Whatever characters and sizes they have."""
-        pairs = [*zip(STRANGE, TEXTS, strict=True)]
+        texts = [text[: store.limit] for text in TEXTS]
+        pairs = [*zip(STRANGE, texts, strict=True)]
         versions = [store.write(name, text, None) for name, text in pairs]
         expected = {
             name: Record(text, version)
@@ -182,6 +193,38 @@ class StoreContract:
 def _wait_on(store, token):
     with suppress(BackendError):
         store.wait(token, 30.0)
+
+
+class WaitingContract:
+    """Waits that a store ends by itself; a test file gives `connect` and `store`."""
+
+    @pytest.fixture
+    def waiting(self, store):
+        """Begins to wait for a change; gives what ends with the wait."""
+        with ThreadPoolExecutor(1) as pool:
+            yield lambda token, seconds=LONG: pool.submit(store.wait, token, seconds)
+
+    @pytest.mark.parametrize("kind", ["added", "changed", "removed"])
+    def test_a_change_ends_it(self, connect, store, waiting, kind):
+        """By anybody, of any kind."""
+        others = connect()
+        version = None if kind == "added" else others.write(ORDERS, "1", None)
+        wait = waiting(store.token())
+        others.write(ORDERS, None if kind == "removed" else "2", version)
+        wait.result(SOON)
+
+    def test_a_change_before_it_began_ends_it(self, connect, store, waiting):
+        """Nothing is missed between the token and the wait."""
+        token = store.token()
+        connect().write(ORDERS, "1", None)
+        waiting(token).result(SOON)
+
+    def test_a_token_that_it_has_not_seen_ends_it(self, connect, store, waiting):
+        """There is something to look at."""
+        token = store.token()
+        connect().write(ORDERS, "1", None)
+        store.token()
+        waiting(token).result(SOON)
 
 
 class SqlContract(StoreContract):

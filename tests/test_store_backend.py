@@ -6,7 +6,14 @@ import logging
 import threading
 
 import pytest
-from backend_contract import NAMES, VersionedContract, bundle, change, found_stored
+from backend_contract import (
+    NAMES,
+    VersionedContract,
+    bundle,
+    change,
+    found_stored,
+    properties,
+)
 from fake_store import DictPlace, DictStore
 
 from pyconfserve.answers import Answers
@@ -45,12 +52,6 @@ def replica():
     yield replica
     for backend in made:
         asyncio.run(backend.close())
-
-
-def properties(backend, *names):
-    """What a fetch gives; None for nothing."""
-    found = asyncio.run(backend.fetch(*(names or NAMES)))
-    return None if found is None else dict(found.properties)
 
 
 def lookup(application="orders", profile="prod", label=None):

@@ -1,6 +1,11 @@
 """Tests of an adapter need its library: without it they are left out."""
 
+import asyncio
 from importlib.util import find_spec
+
+import pytest
+
+from pyconfserve.store_backend import StoreBackend
 
 LIBRARIES = {
     "test_cryptography.py": "cryptography",
@@ -22,3 +27,15 @@ LIBRARIES = {
 collect_ignore = [
     name for name, library in LIBRARIES.items() if find_spec(library) is None
 ]
+
+
+@pytest.fixture
+def made():
+    """Stores and backends that are closed in the end."""
+    made = []
+    yield made
+    for one in made:
+        if isinstance(one, StoreBackend):
+            asyncio.run(one.close())
+        else:
+            one.close()

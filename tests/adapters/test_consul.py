@@ -8,9 +8,8 @@ from contextlib import suppress
 from urllib.parse import quote
 
 import pytest
-import store_contract
 from backend_contract import VersionedContract
-from store_contract import StoreContract
+from store_contract import LONG, ORDERS, SOON, StoreContract, WaitingContract, texts
 from store_servers import Relay, until
 
 from pyconfserve.adapters.consul import ConsulStore
@@ -26,10 +25,6 @@ from pyconfserve.errors import (
 from pyconfserve.files import BundleName
 from pyconfserve.store import Record
 from pyconfserve.store_backend import StoreBackend
-
-ORDERS = BundleName("orders", "prod", "main")
-SOON = 5.0  # seconds in which Consul tells of a change, on any machine
-LONG = 30.0  # seconds that nobody waits for
 
 
 class TestConsul(VersionedContract):
@@ -49,12 +44,6 @@ class TestConsulStore(StoreContract):
     def connect(self, consul_server, consul_url, prefix):
         consul_server.put(f"{prefix}/.pyconfserve")  # else the first change is two of them
         return lambda: ConsulStore(consul_url)
-
-    def test_names_and_texts_come_back_as_they_were(self, store, monkeypatch):
-        """Texts as large as they may be here."""
-        texts = [text[: store.limit] for text in store_contract.TEXTS]
-        monkeypatch.setattr(store_contract, "TEXTS", texts)
-        super().test_names_and_texts_come_back_as_they_were(store)
 
 
 @pytest.fixture
@@ -79,10 +68,6 @@ def store(connect):
 @pytest.fixture
 def prefix(consul_url):
     return consul_url.rpartition("/")[2]
-
-
-def texts(snapshot):
-    return {name: record.text for name, record in snapshot.records.items()}
 
 
 def named(number):
@@ -264,36 +249,8 @@ class TestWriting:
         assert done.count(True) == 1
 
 
-class TestWaiting:
+class TestWaiting(WaitingContract):
     """Blocking queries."""
-
-    @pytest.fixture
-    def waiting(self, store):
-        """Begins to wait for a change; gives what ends with the wait."""
-        with ThreadPoolExecutor(1) as pool:
-            yield lambda token, seconds=LONG: pool.submit(store.wait, token, seconds)
-
-    @pytest.mark.parametrize("kind", ["added", "changed", "removed"])
-    def test_a_change_ends_it(self, connect, store, waiting, kind):
-        """By anybody, of any kind."""
-        others = connect()
-        version = None if kind == "added" else others.write(ORDERS, "1", None)
-        wait = waiting(store.token())
-        others.write(ORDERS, None if kind == "removed" else "2", version)
-        wait.result(SOON)
-
-    def test_a_change_before_it_began_ends_it(self, connect, store, waiting):
-        """Nothing is missed between the token and the wait."""
-        token = store.token()
-        connect().write(ORDERS, "1", None)
-        waiting(token).result(SOON)
-
-    def test_a_token_that_it_has_not_seen_ends_it(self, connect, store, waiting):
-        """There is something to look at."""
-        token = store.token()
-        connect().write(ORDERS, "1", None)
-        store.token()
-        waiting(token).result(SOON)
 
     @pytest.mark.parametrize("is_empty", [True, False], ids=["empty", "not-empty"])
     def test_what_others_write_elsewhere_does_not(self, store, consul_server, is_empty):

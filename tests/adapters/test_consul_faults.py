@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
-from backend_contract import NAMES, bundle
+from backend_contract import NAMES, bundle, is_up_to_date, properties
 from consul_server import ConsulServer
 from store_servers import Relay, until
 
@@ -22,18 +22,6 @@ from pyconfserve.versions import Expected
 
 ORDERS = BundleName(*NAMES)
 SOON = 20.0  # seconds in which a replica is up to date again
-
-
-@pytest.fixture
-def made():
-    """What is closed in the end."""
-    made = []
-    yield made
-    for one in made:
-        if isinstance(one, StoreBackend):
-            asyncio.run(one.close())
-        else:
-            one.close()
 
 
 @pytest.fixture
@@ -57,20 +45,6 @@ def follow(made):
         return made[-1]
 
     return follow
-
-
-def properties(backend):
-    """What a fetch gives; None for nothing."""
-    found = asyncio.run(backend.fetch(*NAMES))
-    return None if found is None else dict(found.properties)
-
-
-def is_up_to_date(backend):
-    """Whether a look at the store succeeds now."""
-    with suppress(BackendUnavailable):
-        asyncio.run(backend.refresh())
-        return True
-    return False
 
 
 class TestNetwork:

@@ -6,6 +6,7 @@ from traceback import walk_tb
 
 import pytest
 from recorded_store import RecordedStore
+from store_contract import texts
 
 from pyconfserve.adapters.consul import ConsulStore
 from pyconfserve.adapters.consul_layouts import ConsulConfigBackend
@@ -57,10 +58,6 @@ def connect(server):
 @pytest.fixture
 def store(connect):
     return connect()
-
-
-def texts(snapshot):
-    return {name: record.text for name, record in snapshot.records.items()}
 
 
 class TestReading:

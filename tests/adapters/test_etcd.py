@@ -6,12 +6,10 @@ import json
 import re
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import store_contract
 from backend_contract import VersionedContract
-from store_contract import StoreContract
+from store_contract import LONG, ORDERS, SOON, StoreContract, WaitingContract, texts
 from store_servers import Relay
 
 from pyconfserve.adapters.etcd import EtcdStore
@@ -25,10 +23,6 @@ from pyconfserve.errors import (
 from pyconfserve.files import BundleName
 from pyconfserve.store import DeltaStore, Record, Snapshot, key_of
 from pyconfserve.store_backend import StoreBackend
-
-ORDERS = BundleName("orders", "prod", "main")
-SOON = 5.0  # seconds in which a watch tells of a change, on any machine
-LONG = 30.0  # seconds that nobody waits for
 
 
 class TestEtcd(VersionedContract):
@@ -62,12 +56,6 @@ class TestEtcdStore(StoreContract):
         assert {one.records[ORDERS].version for one in (second, third)}.isdisjoint({version})
         assert len({first.token, second.token, third.token, store.token()}) == 4
 
-    def test_names_and_texts_come_back_as_they_were(self, store, monkeypatch):
-        """Texts as large as they may be here."""
-        texts = [text[: store.limit] for text in store_contract.TEXTS]
-        monkeypatch.setattr(store_contract, "TEXTS", texts)
-        super().test_names_and_texts_come_back_as_they_were(store)
-
 
 @pytest.fixture
 def connect(etcd_url):
@@ -90,14 +78,6 @@ def store(connect):
 
 def base64_of(text):
     return base64.b64encode(text.encode()).decode()
-
-
-def texts(snapshot):
-    """The text of each record, None for one that is gone."""
-    return {
-        name: None if record is None else record.text
-        for name, record in snapshot.records.items()
-    }
 
 
 def named(number):
@@ -310,42 +290,14 @@ class TestWriting:
             store.write(ORDERS, text, None)
 
 
-class TestWaiting:
+class TestWaiting(WaitingContract):
     """Watches."""
-
-    @pytest.fixture
-    def waiting(self, store):
-        """Begins to wait for a change; gives what ends with the wait."""
-        with ThreadPoolExecutor(1) as pool:
-            yield lambda token, seconds=LONG: pool.submit(store.wait, token, seconds)
-
-    @pytest.mark.parametrize("kind", ["added", "changed", "removed"])
-    def test_a_change_ends_it(self, connect, store, waiting, kind):
-        """By anybody, of any kind."""
-        others = connect()
-        version = None if kind == "added" else others.write(ORDERS, "1", None)
-        wait = waiting(store.token())
-        others.write(ORDERS, None if kind == "removed" else "2", version)
-        wait.result(SOON)
-
-    def test_a_change_before_it_began_ends_it(self, connect, store, waiting):
-        """Nothing is missed between the token and the watch."""
-        token = store.token()
-        connect().write(ORDERS, "1", None)
-        waiting(token).result(SOON)
 
     def test_a_change_of_a_megabyte_ends_it(self, connect, store, waiting):
         """However long its line is."""
         wait = waiting(store.token())
         connect().write(ORDERS, "x" * 1_000_000, None)
         wait.result(SOON)
-
-    def test_a_token_that_it_has_not_seen_ends_it(self, connect, store, waiting):
-        """There is something to look at."""
-        token = store.token()
-        connect().write(ORDERS, "1", None)
-        store.token()
-        waiting(token).result(SOON)
 
     def test_what_others_write_elsewhere_does_not(self, store, etcd_server):
         """It ends when its time is over."""

@@ -3,10 +3,9 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 import pytest
-from backend_contract import NAMES, bundle
+from backend_contract import NAMES, bundle, is_up_to_date, properties
 from store_servers import etcd_cluster, until
 
 from pyconfserve.adapters.etcd import EtcdStore
@@ -40,18 +39,6 @@ def backends():
     yield made
     for backend in made:
         asyncio.run(backend.close())
-
-
-def properties(backend):
-    return dict(asyncio.run(backend.fetch(*NAMES)).properties)
-
-
-def is_up_to_date(backend):
-    """Whether a look at the store succeeds now."""
-    with suppress(BackendUnavailable):
-        asyncio.run(backend.refresh())
-        return True
-    return False
 
 
 @pytest.fixture

@@ -5,10 +5,9 @@ import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 import pytest
-from backend_contract import NAMES, bundle
+from backend_contract import NAMES, bundle, is_up_to_date, properties
 from store_servers import EtcdServer, Relay, until
 
 from pyconfserve.adapters.etcd import EtcdStore
@@ -25,18 +24,6 @@ from pyconfserve.versions import Expected
 
 ORDERS = BundleName(*NAMES)
 SOON = 10.0  # seconds in which a replica is up to date again
-
-
-@pytest.fixture
-def made():
-    """What is closed in the end."""
-    made = []
-    yield made
-    for one in made:
-        if isinstance(one, StoreBackend):
-            asyncio.run(one.close())
-        else:
-            one.close()
 
 
 @pytest.fixture
@@ -60,20 +47,6 @@ def follow(made):
         return made[-1]
 
     return follow
-
-
-def properties(backend):
-    """What a fetch gives; None for nothing."""
-    found = asyncio.run(backend.fetch(*NAMES))
-    return None if found is None else dict(found.properties)
-
-
-def is_up_to_date(backend):
-    """Whether a look at the store succeeds now."""
-    with suppress(BackendUnavailable):
-        asyncio.run(backend.refresh())
-        return True
-    return False
 
 
 def texts(store):

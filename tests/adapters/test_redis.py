@@ -10,6 +10,7 @@ import pytest
 import redis
 from backend_contract import VersionedContract
 from redis_server import RedisServer
+from store_contract import texts
 from store_servers import free_ports, until
 
 from pyconfserve.adapters.redis import RedisStore
@@ -66,14 +67,6 @@ def others(redis_server, redis_url):
     """A client of the same database, for what others do there."""
     with redis_server.client(int(urlsplit(redis_url).path[1:])) as client:
         yield client
-
-
-def texts(snapshot):
-    """The text of each record, None for one that is gone."""
-    return {
-        name: None if record is None else record.text
-        for name, record in snapshot.records.items()
-    }
 
 
 def named(number):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 import redis
-from backend_contract import NAMES, bundle, change, count_up, found_stored
+from backend_contract import NAMES, bundle, change, count_up, found_stored, properties
 from redis_server import RedisServer
 from store_servers import Relay, free_ports, until
 
@@ -81,12 +81,6 @@ def replica(connect):
     yield replica
     for backend in made:
         asyncio.run(backend.close())
-
-
-def properties(backend):
-    """What a fetch gives; None for nothing."""
-    found = asyncio.run(backend.fetch(*NAMES))
-    return None if found is None else dict(found.properties)
 
 
 def refusal(store, kind, words, *, what="read"):
