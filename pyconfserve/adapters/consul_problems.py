@@ -13,7 +13,7 @@ from ..errors import (
     ValueTooLarge,
 )
 from ..http.messages import Response
-from .json_answers import Problem
+from .json_answers import Problem, meaning_of
 
 __all__ = ["HIDDEN", "STRANGE", "TOO_MUCH", "problem_of"]
 
@@ -52,11 +52,9 @@ _MEANINGS = (
 
 def problem_of(response: Response) -> Problem | None:
     """What an answer says that went wrong; None for 200, 404 and a conflict."""
-    status, body = response.status, response.body
-    for known, words, problem in _MEANINGS:
-        if known == status and words in body:
-            return problem
-    if status in (200, 404, 409):
-        return None
+    status = response.status
+    problem = meaning_of(_MEANINGS, status, response.body)
+    if problem is not None or status in (200, 404, 409):
+        return problem
     kind = BackendUnavailable if status >= 500 else BackendMisconfigured
     return Problem(kind, f"it answered {status}")

@@ -16,7 +16,7 @@ from ..errors import (
     ValueTooLarge,
 )
 from ..http.messages import Response
-from .json_answers import Problem, parsed
+from .json_answers import Problem, meaning_of, parsed
 
 __all__ = [
     "AWAY",
@@ -61,17 +61,10 @@ def opened(response: Response) -> tuple[dict[str, Any], Problem | None]:
         tree = parsed(response.body)
         if response.status == 200:
             return tree, None if "header" in tree else _STRANGE
-        problem = _meaning(int(tree["code"]), str(tree["message"]))
+        problem = meaning_of(_MEANINGS, int(tree["code"]), str(tree["message"]))
     except (ValueError, LookupError, TypeError):
         problem = None
     return {}, problem or _by_status(response.status)
-
-
-def _meaning(code: int, message: str) -> Problem | None:
-    for known, words, problem in _MEANINGS:
-        if known == code and words in message:
-            return problem
-    return None
 
 
 def _by_status(status: int) -> Problem:
@@ -106,4 +99,4 @@ def refusal_of(line: bytes) -> Problem | None:
     if not reason:
         return None
     code = next((code for name, code in _CODES.items() if name in reason), 0)
-    return _meaning(code, reason) or AWAY
+    return meaning_of(_MEANINGS, code, reason) or AWAY

@@ -6,12 +6,13 @@ This module does no input or output.
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any, AnyStr, NamedTuple
 
 from ..errors import ConfigError
 from ..http.messages import Response
 
-__all__ = ["Problem", "header_of", "parsed"]
+__all__ = ["Problem", "header_of", "meaning_of", "parsed"]
 
 
 class Problem(NamedTuple):
@@ -19,6 +20,16 @@ class Problem(NamedTuple):
 
     kind: type[ConfigError]
     words: str
+
+
+def meaning_of(
+    meanings: Iterable[tuple[int, AnyStr, Problem]], code: int, said: AnyStr
+) -> Problem | None:
+    """The problem of the first row with that code and words that were *said*."""
+    for known, words, problem in meanings:
+        if known == code and words in said:
+            return problem
+    return None
 
 
 def parsed(body: bytes) -> Any:

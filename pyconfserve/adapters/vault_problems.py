@@ -18,7 +18,7 @@ from ..errors import (
     VersionConflict,
 )
 from ..http.messages import Response
-from .json_answers import Problem, parsed
+from .json_answers import Problem, meaning_of, parsed
 
 __all__ = [
     "CONFLICT",
@@ -129,10 +129,7 @@ def _tree(response: Response) -> dict[str, Any] | None:
 def _meaning(status: int, tree: Mapping[str, Any]) -> Problem | None:
     errors = tree.get("errors")
     said = " ".join(map(str, errors)) if isinstance(errors, list) else ""
-    for known, words, problem in _MEANINGS:
-        if known == status and words in said.lower():
-            return problem
-    return None
+    return meaning_of(_MEANINGS, status, said.lower())
 
 
 def _by_status(status: int) -> Problem:
