@@ -8,6 +8,7 @@ A test is skipped with the line that installs moto; with CI=true it fails. What 
 is in memory, and ends with the process.
 """
 
+import asyncio
 import http.client
 import itertools
 import os
@@ -22,8 +23,22 @@ from importlib.util import find_spec
 import pytest
 from store_servers import StoreServer
 
+from pyconfserve.environment.overlay import make_lookup
+
 KEYS = {"access_key": "AKIAPYCONFSERVE", "secret_key": "s3cret-of-the-bucket"}
 _names = itertools.count(1)
+
+
+def values(backend, *request):
+    """The values of an answer, by source."""
+    found = asyncio.run(backend.sources(make_lookup(*request)))
+    return {source.name: source.properties for source in found.sources}
+
+
+def plain(backend, path):
+    """The bytes of a plain file of orders, None for none."""
+    found = asyncio.run(backend.file(make_lookup("orders", "prod"), path))
+    return found and found.data
 
 
 class S3Server(StoreServer):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from spring_recorded import answer, assert_recorded
 
 from pyconfserve.adapters.jdbc import JdbcConfigBackend
 from pyconfserve.environment.overlay import OWN, SPRING, make_lookup
@@ -16,9 +17,6 @@ from pyconfserve.errors import (
     ReadOnlyBackend,
     SettingsError,
 )
-from pyconfserve.http.messages import Request
-from pyconfserve.http.routes import Routes
-from pyconfserve.server import ConfigServer
 
 CASE = json.loads(
     (Path(__file__).parents[1] / "cases/stores/spring-jdbc.json").read_text("utf-8")
@@ -72,12 +70,6 @@ def open_backend():
         asyncio.run(backend.close())
 
 
-def answer(backend, path):
-    """What a server with Spring's dialect answers."""
-    routes = Routes(ConfigServer(backend, dialect=SPRING))
-    return asyncio.run(routes.handle(Request("GET", path, "", {}, b"")))
-
-
 def found(backend, *asked, dialect=SPRING):
     """The names of the sources of an answer, and the values of `k`."""
     sources = asyncio.run(backend.sources(make_lookup(*asked, dialect=dialect))).sources
@@ -87,16 +79,7 @@ def found(backend, *asked, dialect=SPRING):
 @pytest.mark.parametrize("exchange", CASE["exchanges"], ids=lambda one: one["path"])
 def test_the_answer_is_the_recorded_one(postgresql, open_backend, exchange):
     """From the same rows of a real PostgreSQL; a version, which Spring lacks, is ours."""
-    response = answer(open_backend(**postgresql), exchange["path"])
-    assert response.status == exchange["status"]
-    text = response.body.decode("utf-8")
-    if isinstance(exchange["body"], str):
-        assert exchange["body"] == text.rstrip("\n")
-        return
-    body = json.loads(text)
-    if "propertySources" in body:
-        body["version"] = None
-    assert json.dumps(exchange["body"]) == json.dumps(body)
+    assert_recorded(open_backend(**postgresql), exchange)
 
 
 def test_sqlite_answers_the_same(file, open_backend, postgresql):

@@ -16,7 +16,7 @@ from backend_contract import (
     same,
     stored,
 )
-from s3_server import Gate, S3Server, put_all
+from s3_server import Gate, S3Server, plain, put_all, values
 from store_servers import until
 
 from pyconfserve.adapters.s3 import S3ConfigBackend
@@ -86,17 +86,6 @@ def text(server, bucket, key):
 
 def keys(server, bucket):
     return [one["Key"] for one in server.client().list_objects_v2(Bucket=bucket).get("Contents", ())]
-
-
-def values(backend, *request):
-    """The values of an answer, by source."""
-    found = asyncio.run(backend.sources(make_lookup(*request)))
-    return {source.name: source.properties for source in found.sources}
-
-
-def plain(backend, path):
-    found = asyncio.run(backend.file(make_lookup("orders", "prod"), path))
-    return found and found.data
 
 
 class TestS3(VersionedContract):

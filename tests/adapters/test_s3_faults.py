@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from backend_contract import NAMES, bundle, change, found_stored, same, stored
-from s3_server import KEYS, Gate, S3Server, put_all
+from s3_server import KEYS, Gate, S3Server, plain, put_all, values
 from store_servers import Relay, free_ports, until
 
 from pyconfserve.adapters.s3 import S3ConfigBackend
@@ -58,17 +58,6 @@ def connect():
 @pytest.fixture
 def bucket(s3_server):
     return s3_server.bucket(FILES)
-
-
-def values(backend, *request):
-    """The values of an answer, by source."""
-    found = asyncio.run(backend.sources(make_lookup(*request)))
-    return {source.name: source.properties for source in found.sources}
-
-
-def plain(backend, path):
-    found = asyncio.run(backend.file(make_lookup("orders", "prod"), path))
-    return found and found.data
 
 
 ANSWERS = {
