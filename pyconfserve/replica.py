@@ -8,7 +8,6 @@ with its age. All here blocks, but what says that it does not.
 from __future__ import annotations
 
 import logging
-import math
 import random
 import threading
 import time
@@ -72,7 +71,7 @@ class Replica(Generic[State]):
         self._wishes = count(1)
         self._due = self._looked = 0  # wishes
         self._due_at = 0.0  # when somebody first knew of what is due
-        self._late = math.inf  # when nobody waits for the next look any more
+        self._is_asked = False  # a look is under way, or waited for
         self._opening = threading.Lock()
         self._is_closing = threading.Event()
         self._is_back = threading.Event()  # the place, or it is closed
@@ -89,7 +88,7 @@ class Replica(Generic[State]):
         return (
             self._looked < self._due
             and self._problem is None
-            and time.monotonic() < max(self._late, self._due_at + PATIENCE)
+            and (not self._is_asked or time.monotonic() < self._due_at + PATIENCE)
         )
 
     def look_again(self) -> None:
@@ -140,17 +139,16 @@ class Replica(Generic[State]):
 
         Who calls while another looks shares the look after that one.
         """
-        # The first who waits, also for a change under way, says how long is enough.
-        self._late = min(self._late, time.monotonic() + PATIENCE)
-        wish = next(self._wishes)  # after that: the look that grants it ends the wait
+        self._is_asked = True  # also while a change is under way
+        wish = next(self._wishes)  # after that: the look that grants it takes it back
         with self.lock:
             if self._looked < wish:
                 began = next(self._wishes)
-                self._late = time.monotonic() + PATIENCE
+                self._is_asked = True
                 try:
                     self._take_in()
                 finally:  # one that failed would fail again for all who wait
-                    self._looked, self._late = began, math.inf
+                    self._looked, self._is_asked = began, False
             if self._problem is not None:
                 raise copy(self._problem) from self._problem
             assert self.state is not None  # else there is a problem
